@@ -1,0 +1,42 @@
+//! Reinforcement-learning environments with Gymnasium's exact semantics, and the randomness and
+//! running normalisers around them. No tensor library: plain `f64` and `f32` slices.
+//!
+//! Oracle for the environments and for their seeding: Gymnasium 1.4.0 under NumPy 2.4. Committed
+//! fixtures (`tests/fixtures`) hold its numbers, the tests compare against them.
+//!
+//! ```
+//! use envs::{Action, make};
+//!
+//! # fn main() -> Result<(), envs::EnvError> {
+//! let mut environment = make("CartPole-v1")?;
+//! let mut observation = vec![0.0; environment.spec().observation_dim];
+//! environment.reset(Some(42), &mut observation);
+//! let step = environment.step(Action::Discrete(1), &mut observation)?;
+//! assert_eq!(step.reward, 1.0);
+//! # Ok(())
+//! # }
+//! ```
+#![warn(missing_docs)]
+
+pub mod classic_control;
+mod environment;
+mod error;
+pub mod normalize;
+mod registry;
+pub mod seeding;
+mod spec;
+pub mod streams;
+mod time_limit;
+
+pub use classic_control::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
+pub use environment::{Action, EnvState, Environment, Step};
+pub use error::EnvError;
+pub use normalize::{
+    ObservationNormalization, ObservationNormalizer, RewardNormalizer, RewardScaling,
+    RunningMeanStd, StatisticsOrder, Welford,
+};
+pub use registry::{make, registry, spec};
+pub use seeding::{NumpyGenerator, SeedSequence};
+pub use spec::{ActionSpace, EnvSpec};
+pub use streams::{Purpose, Streams, fill_standard_normal};
+pub use time_limit::TimeLimit;
