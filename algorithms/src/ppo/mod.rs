@@ -1,0 +1,14 @@
+//! Proximal policy optimisation with every code-level choice a flag.
+
+pub mod advantages;
+pub mod autodiff;
+pub mod config;
+pub mod learner;
+pub mod rollout;
+pub mod train;
+pub mod update;
+pub mod validate;
+
+pub use config::PpoConfig;
+pub use learner::Learner;
+pub use validate::{Problem, ValidPpoConfig};

@@ -1,0 +1,318 @@
+//! Training a cohort from its seeds to its results.
+
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+
+use envs::{EnvError, Purpose, Streams};
+use rand::seq::SliceRandom;
+
+use super::autodiff::AutodiffLearner;
+use super::learner::{CohortSpec, Learner, LearnerError, Phase};
+use super::rollout::{ActError, Agent, Episode, EvaluationMode, Rollout};
+use super::update::{Shuffle, Update, UpdateMetrics, UpdateState};
+use super::validate::ValidPpoConfig;
+use crate::device::LearnerDevice;
+use crate::network::{Layout, Parameters};
+
+/// One agent to train.
+#[derive(Clone, Debug)]
+pub struct AgentSpec {
+    /// Its configuration.
+    pub config: ValidPpoConfig,
+    /// The streams of its replicate.
+    pub streams: Streams,
+}
+
+/// Where a cohort trains.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// Device of the learner.
+    pub device: LearnerDevice,
+    /// Threads that step environments.
+    pub threads: usize,
+}
+
+/// One agent's iteration.
+#[derive(Clone, Debug)]
+pub struct Iteration {
+    /// Its number, from zero.
+    pub number: u32,
+    /// Environment steps of the run at its end.
+    pub steps: u64,
+    /// Episodes that finished in it.
+    pub episodes: Vec<Episode>,
+    /// Mean of the policy's log-std parameters after it; `None` for discrete actions.
+    pub log_std: Option<f64>,
+    /// What the update looked like.
+    pub metrics: UpdateMetrics,
+    /// Time that the agent's environments took.
+    pub rollout_time: Duration,
+    /// Time that the cohort's learner took, divided by its agents.
+    pub learner_time: Duration,
+}
+
+/// What one agent's training left.
+#[derive(Clone, Debug, Default)]
+pub struct Training {
+    /// Its iterations, up to the one in which it diverged.
+    pub iterations: Vec<Iteration>,
+    /// The iteration in which a number became non-finite.
+    pub diverged: Option<u32>,
+    /// Final evaluations: mode, then each episode's return and length.
+    pub evaluations: Vec<(EvaluationMode, Vec<(f64, u32)>)>,
+}
+
+/// Why a cohort could not be trained.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// It was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// An environment failed.
+    #[error(transparent)]
+    Environment(#[from] EnvError),
+    /// The learner failed.
+    #[error(transparent)]
+    Learner(#[from] LearnerError),
+}
+
+/// Shuffles drawn from the agents' streams.
+struct StreamShuffle<'a> {
+    agents: &'a [Agent],
+    iteration: usize,
+}
+
+impl Shuffle for StreamShuffle<'_> {
+    fn permutation(
+        &mut self,
+        agent: usize,
+        phase: Phase,
+        epoch: usize,
+        samples: usize,
+    ) -> Vec<u32> {
+        let phase = match phase {
+            Phase::Joint => 0,
+            Phase::Policy => 1,
+            Phase::Value => 2,
+        };
+        // Epochs are at most 1000, so the fields of the index never overlap.
+        let index = ((self.iteration as u64) << 16) | (phase << 12) | epoch as u64;
+        let mut rng = self.agents[agent].streams().rng(Purpose::Minibatch, index);
+        // A batch fits in memory, so its row numbers fit 32 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let mut permutation: Vec<u32> = (0..samples as u32).collect();
+        permutation.shuffle(&mut rng);
+        permutation
+    }
+}
+
+/// Trains the agents of a cohort together; their configurations have equal cohort keys.
+///
+/// `observe` sees every agent's latest iteration (`None` once it diverged) and may stop the
+/// cohort.
+///
+/// # Errors
+/// When stopped, or when an environment or the device fails. An agent that diverges is no error.
+pub fn train(
+    specs: &[AgentSpec],
+    resources: &Resources,
+    observe: &mut dyn FnMut(&[Option<&Iteration>]) -> ControlFlow<()>,
+) -> Result<Vec<Training>, TrainError> {
+    let Some(first) = specs.first().map(|spec| &spec.config) else { return Ok(Vec::new()) };
+    debug_assert!(specs.iter().all(|spec| spec.config.cohort_key() == first.cohort_key()));
+    let shape = first.network_shape();
+    let layout = Layout::new(&shape);
+    let configs: Vec<ValidPpoConfig> = specs.iter().map(|spec| spec.config.clone()).collect();
+    let mut agents = specs
+        .iter()
+        .map(|spec| Agent::new(&spec.config, spec.streams))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut parameters: Vec<Parameters> = specs
+        .iter()
+        .map(|spec| {
+            Parameters::initialize(&layout, &spec.config.initialization(), |layer| {
+                spec.streams.rng(Purpose::Init, layer)
+            })
+        })
+        .collect();
+    let mut learner = AutodiffLearner::new(
+        &CohortSpec {
+            shape: shape.clone(),
+            configs: specs.iter().map(|spec| (*spec.config).clone()).collect(),
+            parameters: parameters.clone(),
+        },
+        &resources.device,
+    );
+    let mut states = vec![UpdateState::default(); specs.len()];
+    let mut trainings = vec![Training::default(); specs.len()];
+    let mut alive = vec![true; specs.len()];
+
+    for number in 0..first.iterations() {
+        // Iterations are far fewer than 2^32.
+        #[allow(clippy::cast_possible_truncation)]
+        let label = number as u32;
+        let rolled = roll_all(&mut agents, &parameters, &alive, number as u64, resources.threads);
+        let mut rollouts = Vec::with_capacity(agents.len());
+        let mut rollout_times = Vec::with_capacity(agents.len());
+        for (agent, outcome) in rolled.into_iter().enumerate() {
+            let (rollout, time) = match outcome {
+                Some((Ok(rollout), time)) => (rollout, time),
+                Some((Err(ActError::Environment(error)), _)) => return Err(error.into()),
+                Some((Err(ActError::NonFinite), time)) => {
+                    alive[agent] = false;
+                    trainings[agent].diverged = Some(label);
+                    (Rollout::default(), time)
+                }
+                None => (Rollout::default(), Duration::ZERO),
+            };
+            rollouts.push(rollout);
+            rollout_times.push(time);
+        }
+        if !alive.contains(&true) {
+            break;
+        }
+        let started = Instant::now();
+        let (metrics, _) = Update {
+            shape: &shape,
+            configs: &configs,
+            rollouts: &rollouts,
+            alive: &alive,
+            iteration: number,
+        }
+        .run(&mut learner, &mut states, &mut StreamShuffle { agents: &agents, iteration: number })?;
+        parameters = learner.parameters()?;
+        // Cohorts are far smaller than 2^32.
+        #[allow(clippy::cast_possible_truncation)]
+        let learner_time = started.elapsed() / specs.len() as u32;
+
+        let mut latest = Vec::with_capacity(specs.len());
+        for (agent, ((metrics, rollout), rollout_time)) in
+            metrics.into_iter().zip(rollouts).zip(rollout_times).enumerate()
+        {
+            latest.push(alive[agent]);
+            if !alive[agent] {
+                continue;
+            }
+            if !parameters[agent].is_finite() {
+                alive[agent] = false;
+                trainings[agent].diverged = Some(label);
+                latest[agent] = false;
+                continue;
+            }
+            let (start, len) = layout.log_std;
+            // Actions have few dimensions.
+            #[allow(clippy::cast_precision_loss)]
+            let log_std = (len > 0).then(|| {
+                parameters[agent].policy[start..start + len]
+                    .iter()
+                    .map(|parameter| f64::from(*parameter))
+                    .sum::<f64>()
+                    / len as f64
+            });
+            trainings[agent].iterations.push(Iteration {
+                number: label,
+                steps: (number as u64 + 1) * first.samples() as u64,
+                episodes: rollout.episodes,
+                log_std,
+                metrics,
+                rollout_time,
+                learner_time,
+            });
+        }
+        let latest: Vec<Option<&Iteration>> = latest
+            .into_iter()
+            .zip(&trainings)
+            .map(|(present, training)| training.iterations.last().filter(|_| present))
+            .collect();
+        if observe(&latest).is_break() {
+            return Err(TrainError::Interrupted);
+        }
+    }
+    evaluate_all(&mut agents, &parameters, &alive, resources.threads, &mut trainings)?;
+    Ok(trainings)
+}
+
+type Rolled = Option<(Result<Rollout, ActError>, Duration)>;
+
+/// Rolls every living agent, each thread its own slice of them.
+fn roll_all(
+    agents: &mut [Agent],
+    parameters: &[Parameters],
+    alive: &[bool],
+    iteration: u64,
+    threads: usize,
+) -> Vec<Rolled> {
+    let mut results: Vec<Rolled> = agents.iter().map(|_| None).collect();
+    let slice = agents.len().div_ceil(threads.max(1));
+    let work = |agents: &mut [Agent], first: usize, results: &mut [Rolled]| {
+        for (offset, (agent, result)) in agents.iter_mut().zip(results).enumerate() {
+            let index = first + offset;
+            if alive[index] {
+                let started = Instant::now();
+                let rollout = agent.roll(&parameters[index].policy, iteration);
+                *result = Some((rollout, started.elapsed()));
+            }
+        }
+    };
+    if threads <= 1 {
+        work(agents, 0, &mut results);
+        return results;
+    }
+    std::thread::scope(|scope| {
+        for (chunk, (agents, results)) in
+            agents.chunks_mut(slice).zip(results.chunks_mut(slice)).enumerate()
+        {
+            scope.spawn(move || work(agents, chunk * slice, results));
+        }
+    });
+    results
+}
+
+/// Evaluates every living agent, each thread its own slice of them.
+fn evaluate_all(
+    agents: &mut [Agent],
+    parameters: &[Parameters],
+    alive: &[bool],
+    threads: usize,
+    trainings: &mut [Training],
+) -> Result<(), EnvError> {
+    let evaluate = |agent: &mut Agent, index: usize, training: &mut Training| {
+        let episodes = agent.config().evaluation_episodes;
+        if !alive[index] || episodes == 0 {
+            return Ok(());
+        }
+        for (mode, _) in EvaluationMode::ALL {
+            match agent.evaluate(&parameters[index].policy, mode, episodes) {
+                Ok(results) => training.evaluations.push((mode, results)),
+                Err(ActError::Environment(error)) => return Err(error),
+                // Finite parameters can still overflow on a state never seen before.
+                Err(ActError::NonFinite) => {
+                    training.diverged = training.iterations.last().map(|last| last.number);
+                }
+            }
+        }
+        Ok(())
+    };
+    let slice = agents.len().div_ceil(threads.max(1)).max(1);
+    std::thread::scope(|scope| {
+        let handles: Vec<_> = agents
+            .chunks_mut(slice)
+            .zip(trainings.chunks_mut(slice))
+            .enumerate()
+            .map(|(chunk, (agents, trainings))| {
+                let evaluate = &evaluate;
+                scope.spawn(move || {
+                    agents.iter_mut().zip(trainings).enumerate().try_for_each(
+                        |(offset, (agent, training))| {
+                            evaluate(agent, chunk * slice + offset, training)
+                        },
+                    )
+                })
+            })
+            .collect();
+        handles.into_iter().try_for_each(|handle| match handle.join() {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic),
+        })
+    })
+}

@@ -1,0 +1,268 @@
+//! From a configuration to a valid one.
+
+use std::ops::Deref;
+
+use envs::EnvSpec;
+
+use super::config::{
+    ActionTransform, AdvantageNormalization, Annealing, GradientClip, Networks, PpoConfig,
+    StdDependence, UpdateSchedule,
+};
+use crate::network::{Initialization, NetworkShape};
+
+/// Fields that are fine one by one but do not fit together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The fields involved; the first is the one to point at.
+    pub fields: Vec<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// A configuration that has been checked against its environment.
+#[derive(Clone, Debug)]
+pub struct ValidPpoConfig {
+    config: PpoConfig,
+    spec: &'static EnvSpec,
+    iterations: usize,
+}
+
+impl Deref for ValidPpoConfig {
+    type Target = PpoConfig;
+    fn deref(&self) -> &PpoConfig {
+        &self.config
+    }
+}
+
+impl PpoConfig {
+    /// Checks what no single field can show.
+    ///
+    /// # Errors
+    /// Every problem at once.
+    pub fn validate(self) -> Result<ValidPpoConfig, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut problem = |fields: &[&'static str], message: String, help: &str| {
+            problems.push(Problem { fields: fields.to_vec(), message, help: help.to_owned() });
+        };
+        let spec = match envs::spec(&self.environment) {
+            Ok(spec) => Some(spec),
+            Err(_) => {
+                let ids = envs::registry().iter().map(|spec| spec.id);
+                let help = match flags::nearest(&self.environment, ids.clone()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => format!("one of {}", ids.collect::<Vec<_>>().join(", ")),
+                };
+                let message = format!("there is no environment \"{}\"", self.environment);
+                problem(&["environment"], message, &help);
+                None
+            }
+        };
+        let per_iteration = self.num_envs * self.rollout_length;
+        let iterations =
+            usize::try_from(self.total_steps).unwrap_or(usize::MAX) / per_iteration.max(1);
+        if iterations == 0 {
+            problem(
+                &["total_steps", "rollout_length", "num_envs"],
+                format!(
+                    "{} steps are less than one iteration of {} x {per_iteration_length} steps",
+                    self.total_steps,
+                    self.num_envs,
+                    per_iteration_length = self.rollout_length
+                ),
+                "raise total_steps, or lower rollout_length",
+            );
+        }
+        let smallest = match self.advantage_normalization {
+            AdvantageNormalization::Minibatch => 2,
+            _ => 1,
+        };
+        if per_iteration < smallest * self.minibatches {
+            problem(
+                &["minibatches", "rollout_length", "num_envs"],
+                format!(
+                    "{per_iteration} samples cannot be split into {} minibatches of at least {smallest}",
+                    self.minibatches
+                ),
+                "lower minibatches; advantages normalised per minibatch need two samples in each",
+            );
+        }
+        if self.update_schedule == UpdateSchedule::Joint && self.policy_epochs != self.value_epochs
+        {
+            problem(
+                &["value_epochs", "policy_epochs", "update_schedule"],
+                format!(
+                    "a joint update has one loop, but policy_epochs is {} and value_epochs {}",
+                    self.policy_epochs, self.value_epochs
+                ),
+                "make both equal, or set update_schedule = \"value-then-policy\"",
+            );
+        }
+        if self.gradient_clip == GradientClip::Joint
+            && self.update_schedule != UpdateSchedule::Joint
+        {
+            problem(
+                &["gradient_clip", "update_schedule"],
+                "a joint norm needs both gradients at once".to_owned(),
+                "set update_schedule = \"joint\", or gradient_clip = \"each\"",
+            );
+        }
+        for (field, widths) in
+            [("policy_hidden", &self.policy_hidden), ("value_hidden", &self.value_hidden)]
+        {
+            if widths.len() > 8 {
+                problem(
+                    &[field],
+                    format!("{} hidden layers are more than eight", widths.len()),
+                    "use at most eight layers",
+                );
+            }
+        }
+        if self.networks == Networks::Shared {
+            self.check_shared(&mut problem);
+        }
+        if let Some(spec) = spec
+            && !spec.action_space.is_continuous()
+        {
+            if self.action_transform != ActionTransform::Raw {
+                problem(
+                    &["action_transform", "environment"],
+                    format!(
+                        "{} has discrete actions, which cannot be {}",
+                        spec.id,
+                        match self.action_transform {
+                            ActionTransform::Clip => "clipped",
+                            _ => "squashed",
+                        }
+                    ),
+                    "set action_transform = \"raw\"",
+                );
+            }
+            if self.std_dependence == StdDependence::State {
+                problem(
+                    &["std_dependence", "environment"],
+                    format!("{} has discrete actions, which have no std", spec.id),
+                    "set std_dependence = \"independent\"",
+                );
+            }
+        }
+        match spec {
+            Some(spec) if problems.is_empty() => {
+                Ok(ValidPpoConfig { config: self, spec, iterations })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    fn check_shared(&self, problem: &mut impl FnMut(&[&'static str], String, &str)) {
+        if self.update_schedule != UpdateSchedule::Joint {
+            problem(
+                &["networks", "update_schedule"],
+                "shared networks are updated by one loss".to_owned(),
+                "set update_schedule = \"joint\", or networks = \"separate\"",
+            );
+        }
+        if self.value_time_input {
+            problem(
+                &["value_time_input", "networks"],
+                "a shared body has no input for the value function alone".to_owned(),
+                "set value_time_input = false, or networks = \"separate\"",
+            );
+        }
+        if !matches!(self.gradient_clip, GradientClip::None | GradientClip::Joint) {
+            problem(
+                &["gradient_clip", "networks"],
+                "gradients of a shared body belong to policy and value function alike".to_owned(),
+                "set gradient_clip = \"joint\" or \"none\"",
+            );
+        }
+    }
+}
+
+impl ValidPpoConfig {
+    /// The environment's description.
+    pub fn env(&self) -> &'static EnvSpec {
+        self.spec
+    }
+
+    /// Iterations of a run.
+    pub fn iterations(&self) -> usize {
+        self.iterations
+    }
+
+    /// Samples of an iteration.
+    pub fn samples(&self) -> usize {
+        self.num_envs * self.rollout_length
+    }
+
+    /// Most episodes that a time limit can cut off within one iteration.
+    pub fn most_cuts(&self) -> usize {
+        let limit = self.spec.max_episode_steps.max(1) as usize;
+        self.num_envs * (self.rollout_length / limit + 1)
+    }
+
+    /// Sizes of the networks.
+    pub fn network_shape(&self) -> NetworkShape {
+        let discrete = !self.spec.action_space.is_continuous();
+        NetworkShape {
+            observation_dim: self.spec.observation_dim,
+            action_dim: self.spec.action_space.dim(),
+            discrete,
+            policy_hidden: self.policy_hidden.clone(),
+            value_hidden: self.value_hidden.clone(),
+            shared: self.networks == Networks::Shared,
+            value_time_input: self.value_time_input,
+            state_dependent_std: self.std_dependence == StdDependence::State,
+        }
+    }
+
+    /// How the networks start.
+    pub fn initialization(&self) -> Initialization {
+        Initialization {
+            initializer: self.initializer,
+            hidden_scale: self.hidden_scale,
+            policy_head_scale: self.policy_head_scale,
+            value_head_scale: self.value_head_scale,
+            initial_log_std: self.initial_log_std,
+        }
+    }
+
+    /// Values of a quantity in an iteration (counted from zero) that anneals as given.
+    pub fn annealed(&self, value: f64, annealing: Annealing, iteration: usize) -> f64 {
+        // Counts of iterations are far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        match annealing {
+            Annealing::None => value,
+            Annealing::Linear => value * (1.0 - iteration as f64 / self.iterations as f64),
+        }
+    }
+
+    /// Factors that gradient clipping puts on the policy's and the value function's gradient, given
+    /// their norms; a norm that does not exist in the phase is NaN.
+    pub fn clip_coefficients(&self, policy_norm: f64, value_norm: f64) -> (f64, f64) {
+        let coefficient = |norm: f64| (self.gradient_clip_norm / (norm + 1e-6)).min(1.0);
+        match self.gradient_clip {
+            GradientClip::None => (1.0, 1.0),
+            GradientClip::Policy => (coefficient(policy_norm), 1.0),
+            GradientClip::Value => (1.0, coefficient(value_norm)),
+            GradientClip::Each => (coefficient(policy_norm), coefficient(value_norm)),
+            GradientClip::Joint => {
+                let present = |norm: f64| if norm.is_nan() { 0.0 } else { norm };
+                let both = coefficient(present(policy_norm).hypot(present(value_norm)));
+                (both, both)
+            }
+        }
+    }
+
+    /// Runs with equal keys fit into one cohort.
+    pub fn cohort_key(&self) -> String {
+        let mut key = String::new();
+        for field in PpoConfig::FIELDS.iter().filter(|field| field.shape) {
+            if let Some(value) = self.config.get(field.name) {
+                key.push_str(&format!("{}={value};", field.name));
+            }
+        }
+        key
+    }
+}

@@ -1,0 +1,264 @@
+//! Losses, gradients and whole updates agree with an independent PyTorch implementation, for every
+//! preset and for the levels that no preset uses.
+//!
+//! `tests/fixtures/pytorch/generate.py` writes the fixtures with pinned versions.
+
+use std::fs;
+use std::path::PathBuf;
+
+use algorithms::device::LearnerDevice;
+use algorithms::network::{Layout, NetworkShape, Parameters};
+use algorithms::ppo::autodiff::AutodiffLearner;
+use algorithms::ppo::config::ActionTransform;
+use algorithms::ppo::learner::{CohortSpec, Learner as _, MinibatchMetrics, Phase};
+use algorithms::ppo::rollout::Rollout;
+use algorithms::ppo::update::{Shuffle, Update, UpdateState};
+use algorithms::ppo::{PpoConfig, ValidPpoConfig};
+use flags::Value as FlagValue;
+use serde_json::Value;
+
+/// Relative to the largest magnitude of the quantity, or to one where that is smaller.
+const TOLERANCE: f64 = 1e-5;
+
+fn numbers(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(items) => items.iter().flat_map(numbers).collect(),
+        Value::Number(number) => vec![number.as_f64().unwrap()],
+        Value::Bool(flag) => vec![f64::from(u8::from(*flag))],
+        Value::Null => vec![f64::NAN],
+        other => panic!("not a number: {other}"),
+    }
+}
+
+#[allow(clippy::cast_possible_truncation)]
+fn floats(value: &Value) -> Vec<f32> {
+    numbers(value).into_iter().map(|number| number as f32).collect()
+}
+
+fn flags(value: &Value) -> Vec<bool> {
+    numbers(value).into_iter().map(|number| number != 0.0).collect()
+}
+
+fn config(case: &Value) -> PpoConfig {
+    let mut config = PpoConfig::default();
+    for (name, value) in case["config"].as_object().unwrap() {
+        let value: FlagValue = serde_json::from_value(value.clone()).unwrap();
+        config.set(name, &value).unwrap_or_else(|error| panic!("{name} = {value}: {error:?}"));
+    }
+    if case["discrete"].as_bool().unwrap() {
+        // Presets for continuous actions clip them, which has no meaning here.
+        config.action_transform = ActionTransform::Raw;
+    }
+    config
+}
+
+fn rollout(update: &Value, config: &ValidPpoConfig, shape: &NetworkShape) -> Rollout {
+    // The two networks' inputs are stored together: the observation, then the time.
+    let dim = shape.observation_dim;
+    let with_time = |observations: Vec<f32>, time: &dyn Fn(usize) -> f32| -> Vec<f32> {
+        observations
+            .chunks(dim)
+            .enumerate()
+            .flat_map(|(row, observation)| {
+                let time = shape.value_time_input.then(|| time(row));
+                observation.iter().copied().chain(time).collect::<Vec<_>>()
+            })
+            .collect()
+    };
+    #[allow(clippy::cast_precision_loss)]
+    let fraction = |step: usize| step as f32 / config.rollout_length as f32;
+    let data = update.get("rollout").unwrap_or(update);
+    let observations =
+        with_time(floats(&data["observations"]), &|row| fraction(row % config.rollout_length));
+    let actions = floats(&data["actions"]);
+    let stored = shape.stored_observation_dim();
+    let features = observations
+        .chunks(stored)
+        .zip(actions.chunks(shape.action_dim))
+        .flat_map(|(observation, action)| observation.iter().chain(action).copied())
+        .collect();
+    let truncated = flags(&data["truncated"]);
+    let terminated = flags(&data["terminated"]);
+    let mut cuts = Vec::new();
+    let mut cut_observations = Vec::new();
+    for cut in data["cut_observations"].as_array().unwrap() {
+        let index = usize::try_from(cut["index"].as_u64().unwrap()).unwrap();
+        if terminated[index] {
+            continue;
+        }
+        cuts.push(u32::try_from(index).unwrap());
+        cut_observations.extend(with_time(floats(&cut["observation"]), &|_| {
+            fraction(index % config.rollout_length + 1)
+        }));
+    }
+    Rollout {
+        features,
+        rewards: floats(&data["rewards"]),
+        terminated,
+        truncated,
+        final_observations: with_time(floats(&data["final_observations"]), &|_| 1.0),
+        cuts,
+        cut_observations,
+        episodes: Vec::new(),
+    }
+}
+
+struct Given<'a>(&'a Value);
+
+impl Shuffle for Given<'_> {
+    fn permutation(&mut self, _: usize, phase: Phase, epoch: usize, _: usize) -> Vec<u32> {
+        let name = if phase == Phase::Value { "value" } else { "policy" };
+        let order = &self.0["permutations"][name][epoch];
+        order.as_array().unwrap().iter().map(|row| u32::try_from(row.as_u64().unwrap()).unwrap()).collect()
+    }
+}
+
+/// Largest deviation found so far, with its place.
+#[derive(Default)]
+struct Worst {
+    deviation: f64,
+    place: String,
+}
+
+impl Worst {
+    fn compare(&mut self, place: &str, found: impl IntoIterator<Item = f64>, expected: &[f64]) {
+        let found: Vec<f64> = found.into_iter().collect();
+        assert_eq!(found.len(), expected.len(), "{place}");
+        let scale = expected.iter().fold(1.0_f64, |scale, number| scale.max(number.abs()));
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let deviation = (found - expected).abs() / scale;
+            // NaN counts as a deviation.
+            if !(deviation <= self.deviation) {
+                self.deviation = deviation;
+                self.place = format!("{place}[{index}]: {found} instead of {expected}");
+            }
+        }
+    }
+
+    /// The fixtures' losses are the terms of the sum that is minimised: the policy's with the
+    /// entropy bonus, the value function's with its coefficient.
+    fn minibatch(
+        &mut self,
+        place: &str,
+        config: &PpoConfig,
+        found: &MinibatchMetrics,
+        expected: &Value,
+    ) {
+        let coefficients = [config.entropy_coefficient, config.value_coefficient];
+        #[allow(clippy::cast_possible_truncation)]
+        let [entropy_coefficient, value_coefficient] = coefficients.map(|number| number as f32);
+        let mut fields = Vec::new();
+        let phase = expected["phase"].as_str().unwrap();
+        if phase != "value" {
+            fields.extend([
+                ("policy_loss", found.policy_loss - entropy_coefficient * found.entropy),
+                ("entropy", found.entropy),
+                ("policy_gradient_norm", found.policy_gradient_norm),
+                ("approximate_kl", found.approximate_kl),
+                ("clip_fraction", found.clip_fraction),
+                ("max_ratio", found.max_ratio),
+            ]);
+        }
+        if phase != "policy" {
+            fields.push(("value_loss", found.value_loss * value_coefficient));
+            if !found.value_gradient_norm.is_nan() {
+                fields.push(("value_gradient_norm", found.value_gradient_norm));
+            }
+        }
+        for (name, value) in fields {
+            let place = format!("{place} {name}");
+            self.compare(&place, [f64::from(value)], &numbers(&expected[name]));
+        }
+    }
+}
+
+/// Runs one fixture and returns the largest deviation.
+fn check(case: &Value) -> Worst {
+    let config = config(case);
+    let valid = config.clone().validate().unwrap();
+    let mut shape = valid.network_shape();
+    shape.action_dim = usize::try_from(case["action_dim"].as_u64().unwrap()).unwrap();
+    assert_eq!(shape.discrete, case["discrete"].as_bool().unwrap());
+    let layout = Layout::new(&shape);
+    let mut policy = floats(&case["initial_parameters"]);
+    let value = policy.split_off(layout.policy_len);
+    assert_eq!(value.len(), layout.value_len);
+    let spec = CohortSpec {
+        shape: shape.clone(),
+        configs: vec![config],
+        parameters: vec![Parameters { policy, value }],
+    };
+    let mut learner = AutodiffLearner::new(&spec, &LearnerDevice::Cpu);
+    let mut states = [UpdateState::default()];
+    let mut worst = Worst::default();
+    for (iteration, update) in case["updates"].as_array().unwrap().iter().enumerate() {
+        let (_, trace) = Update {
+            shape: &shape,
+            configs: std::slice::from_ref(&valid),
+            rollouts: &[rollout(update, &valid, &shape)],
+            alive: &[true],
+            iteration,
+        }
+        .run(&mut learner, &mut states, &mut Given(update))
+        .unwrap();
+        let expected = &update["expected"];
+        let wide = |values: &[f32]| values.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+        let place = |what: &str| format!("update {iteration} {what}");
+        worst.compare(
+            &place("log_probs"),
+            wide(&trace.evaluation.log_probs),
+            &numbers(&expected["log_probs"]),
+        );
+        let advantages = &trace.advantages[0];
+        worst.compare(
+            &place("advantages"),
+            advantages.advantages.iter().copied(),
+            &numbers(&expected["advantages"]),
+        );
+        worst.compare(
+            &place("targets"),
+            advantages.targets.iter().copied(),
+            &numbers(&expected["targets"]),
+        );
+        let found: Vec<&MinibatchMetrics> =
+            trace.epochs.iter().flat_map(|(_, epoch)| epoch).map(|agents| &agents[0]).collect();
+        let minibatches = expected["minibatches"].as_array().unwrap();
+        assert_eq!(found.len(), minibatches.len(), "{}", place("minibatches"));
+        for (index, (found, expected)) in found.into_iter().zip(minibatches).enumerate() {
+            let place = place(&format!("minibatch {index}"));
+            worst.minibatch(&place, &valid, found, expected);
+        }
+        let parameters = learner.parameters().unwrap().remove(0);
+        worst.compare(
+            &place("parameters"),
+            wide(&parameters.policy).into_iter().chain(wide(&parameters.value)),
+            &numbers(&expected["parameters"]),
+        );
+    }
+    worst
+}
+
+#[test]
+fn updates_agree_with_pytorch() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/pytorch");
+    let mut files: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    files.sort();
+    assert!(files.len() >= 60, "only {} fixtures", files.len());
+    let mut failures = Vec::new();
+    let mut largest = 0.0_f64;
+    for file in &files {
+        let case: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+        let worst = check(&case);
+        largest = largest.max(worst.deviation);
+        if worst.deviation > TOLERANCE {
+            let name = case["name"].as_str().unwrap();
+            failures.push(format!("{name}: {:e} at {}", worst.deviation, worst.place));
+        }
+    }
+    println!("{} fixtures, largest deviation {largest:e}", files.len());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
