@@ -1,7 +1,10 @@
 //! Element functions that are fast and give the same bits at any vector width.
 //!
 //! They use no fused multiply-add and no table, so the compiler may vectorise them as wide as the
-//! processor allows without changing a bit of the result.
+//! processor allows without changing a bit of the result. The functions over slices are compiled for
+//! several widths and choose at run time.
+
+use multiversion::multiversion;
 
 /// Adding this to a small number rounds it to an integer, which then stands in the low bits.
 const ROUNDING: f32 = 12_582_912.0; // 1.5 * 2^23
@@ -48,12 +51,25 @@ pub fn tanh(x: f32) -> f32 {
     if magnitude >= 0.625 { large } else { small }
 }
 
-/// Writes tanh of `x` and its derivative 1 - tanh² to two slices of equal length.
-pub fn tanh_with_derivative(x: &[f32], value: &mut [f32], derivative: &mut [f32]) {
-    for ((x, value), derivative) in x.iter().zip(value).zip(derivative) {
-        let y = tanh(*x);
-        *value = y;
-        *derivative = 1.0 - y * y;
+/// tanh of every element.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn tanh_all(x: &[f32]) -> Vec<f32> {
+    x.iter().map(|x| tanh(*x)).collect()
+}
+
+/// The derivative of tanh where its value is `y`, for every element: 1 - y².
+#[multiversion(targets("x86_64+avx2"))]
+pub fn tanh_derivative_all(y: &[f32]) -> Vec<f32> {
+    y.iter().map(|y| 1.0 - y * y).collect()
+}
+
+/// output += input · weights with weights `[inputs, outputs]`, accumulated input by input.
+#[multiversion(targets("x86_64+avx2"))]
+pub fn accumulate_product(input: &[f32], weights: &[f32], output: &mut [f32]) {
+    for (x, row) in input.iter().zip(weights.chunks_exact(output.len())) {
+        for (sum, weight) in output.iter_mut().zip(row) {
+            *sum += x * weight;
+        }
     }
 }
 

@@ -110,8 +110,7 @@ impl Layout {
         let (value_body, value_head) = if shape.shared {
             (Vec::new(), policy.layer(features, 1))
         } else {
-            let (body, features) =
-                value.body(shape.stored_observation_dim(), &shape.value_hidden);
+            let (body, features) = value.body(shape.stored_observation_dim(), &shape.value_hidden);
             let head = value.layer(features, 1);
             (body, head)
         };
@@ -327,9 +326,5 @@ impl PolicyForward {
 fn affine(parameters: &[f32], layer: &Layer, input: &[f32], output: &mut [f32]) {
     let weights = &parameters[layer.weights..layer.biases];
     output.copy_from_slice(&parameters[layer.biases..layer.biases + layer.outputs]);
-    for (x, row) in input.iter().zip(weights.chunks_exact(layer.outputs)) {
-        for (sum, weight) in output.iter_mut().zip(row) {
-            *sum += x * weight;
-        }
-    }
+    math::accumulate_product(input, weights, output);
 }

@@ -60,8 +60,7 @@ fn rewards_are_scaled_and_clipped_independently() {
         }
         let scaled = roll(&PpoConfig { reward_scaling: *scaling, ..plain() });
         // Variants that differ in resets agree until the first one, so look at both iterations.
-        let rewards: Vec<f32> =
-            scaled.iter().flat_map(|rollout| rollout.rewards.clone()).collect();
+        let rewards: Vec<f32> = scaled.iter().flat_map(|rollout| rollout.rewards.clone()).collect();
         assert!(!seen.contains(&rewards), "{scaling} equals another level");
         seen.push(rewards);
     }
@@ -126,7 +125,8 @@ fn transformed_actions_stay_in_the_action_space_but_samples_do_not() {
 
 #[test]
 fn evaluation_moves_nothing() {
-    let config = PpoConfig { observation_normalization: ObservationNormalization::Release, ..plain() };
+    let config =
+        PpoConfig { observation_normalization: ObservationNormalization::Release, ..plain() };
     let (mut evaluated, policy) = agent(&config);
     let (mut untouched, _) = agent(&config);
     let first = evaluated.roll(&policy, 0).unwrap();
@@ -187,10 +187,8 @@ fn trainings_do_not_depend_on_cohort_or_threads() {
         let specs = specs(&configs);
         let together: Vec<String> = trained(&specs, 1).iter().map(content).collect();
         let threaded: Vec<String> = trained(&specs, 3).iter().map(content).collect();
-        let alone: Vec<String> = specs
-            .iter()
-            .map(|spec| content(&trained(std::slice::from_ref(spec), 1)[0]))
-            .collect();
+        let alone: Vec<String> =
+            specs.iter().map(|spec| content(&trained(std::slice::from_ref(spec), 1)[0])).collect();
         assert_eq!(together, alone, "{environment}");
         assert_eq!(together, threaded, "{environment}");
     }
@@ -220,7 +218,8 @@ fn a_diverging_agent_is_recorded_and_harms_nobody() {
 
 #[test]
 fn the_first_minibatch_has_a_ratio_of_one_and_stopping_is_clean() {
-    let config = PpoConfig { minibatches: 1, policy_epochs: 1, total_steps: 96, ..base("Pendulum-v1") };
+    let config =
+        PpoConfig { minibatches: 1, policy_epochs: 1, total_steps: 96, ..base("Pendulum-v1") };
     let training = &trained(&specs(std::slice::from_ref(&config)), 1)[0];
     for iteration in &training.iterations {
         assert!((iteration.metrics.max_ratio - 1.0).abs() < 1e-5);

@@ -93,8 +93,7 @@ fn mixed_cohorts_train_each_agent_as_if_alone() {
             })
             .collect();
         for agents in [2, 7, 32] {
-            let together =
-                train(&configs[..agents], &replicates[..agents], &LearnerDevice::Cpu);
+            let together = train(&configs[..agents], &replicates[..agents], &LearnerDevice::Cpu);
             for (agent, trained) in together.iter().enumerate() {
                 assert_eq!(
                     bits(trained),

@@ -109,7 +109,12 @@ impl Shuffle for Given<'_> {
     fn permutation(&mut self, _: usize, phase: Phase, epoch: usize, _: usize) -> Vec<u32> {
         let name = if phase == Phase::Value { "value" } else { "policy" };
         let order = &self.0["permutations"][name][epoch];
-        order.as_array().unwrap().iter().map(|row| u32::try_from(row.as_u64().unwrap()).unwrap()).collect()
+        order
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| u32::try_from(row.as_u64().unwrap()).unwrap())
+            .collect()
     }
 }
 

@@ -46,7 +46,11 @@ impl fmt::Display for Within {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.low_open { "(" } else { "[" })?;
         write!(f, "{}, ", self.low)?;
-        if self.high.is_infinite() { f.write_str("∞")? } else { write!(f, "{}", self.high)? }
+        if self.high.is_infinite() {
+            f.write_str("∞")?
+        } else {
+            write!(f, "{}", self.high)?
+        }
         f.write_str(if self.high_open { ")" } else { "]" })
     }
 }
@@ -75,9 +79,11 @@ pub struct Field {
 impl Field {
     /// What a study file must write, in words, bounds included.
     pub fn expected(&self) -> String {
-        match self.within {
-            Some(within) => format!("{} in {within}", self.kind.expected()),
-            None => self.kind.expected(),
+        match (self.within, self.kind) {
+            (None, kind) => kind.expected(),
+            (Some(within), Kind::Integer) => format!("a whole number in {within}"),
+            (Some(within), Kind::OptionalFloat) => format!("a number in {within}, or \"off\""),
+            (Some(within), kind) => format!("{} in {within}", kind.expected()),
         }
     }
 

@@ -147,7 +147,9 @@ pub fn explained_variance(values: &[f64], targets: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{StateValues, estimate, explained_variance};
-    use crate::ppo::config::{PpoConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget};
+    use crate::ppo::config::{
+        PpoConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget,
+    };
     use crate::ppo::rollout::Rollout;
 
     fn rollout() -> Rollout {

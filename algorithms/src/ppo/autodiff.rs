@@ -11,8 +11,8 @@ use super::config::{
     StdTransform, ValueClip,
 };
 use super::learner::{
-    Batch, CohortSpec, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics,
-    StepSize, TARGET_COLUMNS, Targets, minibatch_sizes,
+    Batch, CohortSpec, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, StepSize,
+    TARGET_COLUMNS, Targets, minibatch_sizes,
 };
 use crate::device::LearnerDevice;
 use crate::math;
@@ -275,7 +275,11 @@ impl AutodiffLearner {
     }
 
     /// The policy head's outputs, and the common body's features where networks are shared.
-    fn policy_outputs(&self, networks: &Networks, observations: Tensor<3>) -> (Tensor<3>, Tensor<3>) {
+    fn policy_outputs(
+        &self,
+        networks: &Networks,
+        observations: Tensor<3>,
+    ) -> (Tensor<3>, Tensor<3>) {
         let [agents, batch, stored] = observations.dims();
         let seen = if stored == self.shape.observation_dim {
             observations
@@ -353,7 +357,13 @@ impl AutodiffLearner {
     }
 
     /// The value loss of each agent `[agents, 1]`.
-    fn value_loss(&self, values: Tensor<2>, target: Tensor<2>, old: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    fn value_loss(
+        &self,
+        values: Tensor<2>,
+        target: Tensor<2>,
+        old: Tensor<2>,
+        weight: Tensor<2>,
+    ) -> Tensor<2> {
         let error = values.clone() - target.clone();
         let clipped_error = (self.value_clip.includes(ValueClip::Max)
             || self.value_clip.includes(ValueClip::Min)
@@ -392,19 +402,15 @@ impl AutodiffLearner {
         let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
         let count = rows.len();
         let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &self.device);
-        let features = self
-            .features
-            .clone()
-            .select(0, rows.clone())
-            .reshape([agents, batch, stored + self.shape.action_dim]);
+        let features = self.features.clone().select(0, rows.clone()).reshape([
+            agents,
+            batch,
+            stored + self.shape.action_dim,
+        ]);
         let observations = features.clone().slice([0..agents, 0..batch, 0..stored]);
-        let targets =
-            self.targets.clone().select(0, rows).reshape([agents, batch, TARGET_COLUMNS]);
+        let targets = self.targets.clone().select(0, rows).reshape([agents, batch, TARGET_COLUMNS]);
         let column = |index: usize| {
-            targets
-                .clone()
-                .slice([0..agents, 0..batch, index..index + 1])
-                .reshape([agents, batch])
+            targets.clone().slice([0..agents, 0..batch, index..index + 1]).reshape([agents, batch])
         };
         let phase = plan.phase;
         let networks = self.networks(phase.has_policy(), phase.has_value());
@@ -431,12 +437,11 @@ impl AutodiffLearner {
             };
             let (low, high) = (bound(&|bounds| bounds.0), bound(&|bounds| bounds.1));
             let clipped = clamp(ratio.clone(), low.clone(), high.clone()) * advantages.clone();
-            let policy_loss =
-                (ratio.clone() * advantages).min_pair(clipped).mean_dim(1).neg();
+            let policy_loss = (ratio.clone() * advantages).min_pair(clipped).mean_dim(1).neg();
 
             let (plain_ratio, plain_log) = (ratio.inner(), log_ratio.inner());
-            let outside = plain_ratio.clone().lower(low).float()
-                + plain_ratio.clone().greater(high).float();
+            let outside =
+                plain_ratio.clone().lower(low).float() + plain_ratio.clone().greater(high).float();
             columns.extend([
                 policy_loss.clone().inner(),
                 terms.entropy.clone().inner(),
@@ -549,8 +554,7 @@ impl Group {
             + (gradient.clone() * gradient.clone()).mul_scalar(1.0 - ADAM_BETA2);
         let direction = optimizer.select(|optimizer| match optimizer {
             Optimizer::Adam => {
-                first.clone()
-                    / (second.clone().sqrt() * root_scale.clone() + self.epsilon.clone())
+                first.clone() / (second.clone().sqrt() * root_scale.clone() + self.epsilon.clone())
             }
             Optimizer::Sgd => gradient.clone(),
         });
@@ -724,13 +728,12 @@ fn host_tanh(x: Tensor<3>) -> Tensor<3> {
     let plain = x.clone().inner();
     let data = plain.clone().into_data();
     let Ok(input) = data.as_slice::<f32>() else { return x.tanh() };
-    let mut value = vec![0.0; input.len()];
-    let mut derivative = vec![0.0; input.len()];
-    math::tanh_with_derivative(input, &mut value, &mut derivative);
-    let value = Tensor::<3>::from_data(TensorData::new(value, dims), &device);
+    let value = math::tanh_all(input);
     if !tracked {
-        return value;
+        return Tensor::from_data(TensorData::new(value, dims), &device);
     }
+    let derivative = math::tanh_derivative_all(&value);
+    let value = Tensor::<3>::from_data(TensorData::new(value, dims), &device);
     let derivative = Tensor::<3>::from_data(TensorData::new(derivative, dims), &device);
     (x - plain) * derivative + value
 }

@@ -257,10 +257,10 @@ flags! {
         #[flag(group = "Task", unit = "environments", within = Within::closed(1.0, 4096.0), source = "Andrychowicz C1; release: 1", shape)]
         pub num_envs: usize = 1,
         /// Environment steps of a whole run, over all copies; whole iterations are counted, a rest is left out.
-        #[flag(group = "Task", unit = "steps", within = Within::at_least(1.0), source = "release: 488 x 2048", shape)]
+        #[flag(group = "Task", unit = "steps", within = Within::closed(1.0, 1e12), source = "release: 488 x 2048", shape)]
         pub total_steps: u64 = 999_424,
         /// Steps of each environment in one iteration.
-        #[flag(group = "Task", unit = "steps", within = Within::at_least(2.0), source = "release `t`; Andrychowicz C2", shape)]
+        #[flag(group = "Task", unit = "steps", within = Within::closed(2.0, 1e6), source = "release `t`; Andrychowicz C2", shape)]
         pub rollout_length: usize = 2048,
         /// Whether episodes go on across iterations.
         #[flag(group = "Task", unit = "", source = "release resets, baselines continues")]
@@ -389,7 +389,7 @@ flags! {
         #[flag(group = "Optimisation", unit = "epochs", within = Within::closed(1.0, 1000.0), source = "release `val_epochs`", shape)]
         pub value_epochs: usize = 10,
         /// Minibatches in each pass; sizes differ by at most one.
-        #[flag(group = "Optimisation", unit = "minibatches", within = Within::at_least(1.0), source = "release `num_minibatches`", shape)]
+        #[flag(group = "Optimisation", unit = "minibatches", within = Within::closed(1.0, 1e6), source = "release `num_minibatches`", shape)]
         pub minibatches: usize = 32,
         /// Rule that turns a gradient into a step.
         #[flag(group = "Optimisation", unit = "", source = "Andrychowicz C23; release `ppo_lr`")]

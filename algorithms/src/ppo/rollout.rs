@@ -310,7 +310,8 @@ impl Agent {
                 };
                 rollout.features.extend_from_slice(&lane.observation);
                 rollout.features.extend(time(step));
-                let action = self.actor.act(policy, &lane.observation, &mut Noise::From(&mut rng))?;
+                let action =
+                    self.actor.act(policy, &lane.observation, &mut Noise::From(&mut rng))?;
                 let outcome = lane.environment.step(action, &mut lane.raw)?;
                 rollout.features.extend_from_slice(&self.actor.sample);
                 let done = outcome.terminated || outcome.truncated;

@@ -179,7 +179,11 @@ pub fn train(
             alive: &alive,
             iteration: number,
         }
-        .run(&mut learner, &mut states, &mut StreamShuffle { agents: &agents, iteration: number })?;
+        .run(
+            &mut learner,
+            &mut states,
+            &mut StreamShuffle { agents: &agents, iteration: number },
+        )?;
         parameters = learner.parameters()?;
         // Cohorts are far smaller than 2^32.
         #[allow(clippy::cast_possible_truncation)]

@@ -288,11 +288,8 @@ impl Update<'_> {
     }
 
     fn ratio_bounds(&self, config: &ValidPpoConfig) -> (f32, f32) {
-        let epsilon = config.annealed(
-            config.clip_epsilon,
-            config.clip_epsilon_annealing,
-            self.iteration,
-        );
+        let epsilon =
+            config.annealed(config.clip_epsilon, config.clip_epsilon_annealing, self.iteration);
         match config.ratio_clip {
             RatioClip::None => (-UNBOUNDED, UNBOUNDED),
             RatioClip::Symmetric => (to_f32(1.0 - epsilon), to_f32(1.0 + epsilon)),
@@ -324,9 +321,10 @@ impl Update<'_> {
                                 &mut state.policy_steps,
                                 policy_learning_rate(config, self.iteration),
                             ),
-                            Side::Value => {
-                                (&mut state.value_steps, value_learning_rate(config, self.iteration))
-                            }
+                            Side::Value => (
+                                &mut state.value_steps,
+                                value_learning_rate(config, self.iteration),
+                            ),
                         };
                         *count += 1;
                         step_size(config, rate, *count)
@@ -418,10 +416,8 @@ impl Tally {
     ) -> f64 {
         let (mut kl, mut count) = (0.0, 0.0);
         for metrics in metrics {
-            let (policy_norm, value_norm) = (
-                f64::from(metrics.policy_gradient_norm),
-                f64::from(metrics.value_gradient_norm),
-            );
+            let (policy_norm, value_norm) =
+                (f64::from(metrics.policy_gradient_norm), f64::from(metrics.value_gradient_norm));
             let (policy_clip, value_clip) = config.clip_coefficients(policy_norm, value_norm);
             if phase.has_policy() {
                 let sums = &mut self.policy;

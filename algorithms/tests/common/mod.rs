@@ -78,7 +78,13 @@ struct SeededShuffle<'a> {
 }
 
 impl Shuffle for SeededShuffle<'_> {
-    fn permutation(&mut self, agent: usize, phase: Phase, epoch: usize, samples: usize) -> Vec<u32> {
+    fn permutation(
+        &mut self,
+        agent: usize,
+        phase: Phase,
+        epoch: usize,
+        samples: usize,
+    ) -> Vec<u32> {
         let index = (self.iteration * 10 + phase as u64) * 100 + epoch as u64;
         let mut rng = streams(self.replicates[agent]).rng(Purpose::Minibatch, index);
         let mut order: Vec<u32> = (0..u32::try_from(samples).unwrap()).collect();

@@ -1,0 +1,45 @@
+//! Statistics: polars frames in, polars frames out; knows no study.
+//!
+//! The caller names the columns that group rows, the column of the replicate (the seed) and the
+//! column of the value. Two ideas run through every function:
+//!
+//! - **A value that is null, NaN or infinite is missing.** It enters no estimate and is counted in
+//!   the column `missing`. Nothing is imputed, except that [`curves`] reads a run's curve between
+//!   two of its own points.
+//! - **The replicate is what is resampled.** Rows of a group that share a replicate share its
+//!   random draws, so an interval resamples replicates as blocks. Where a replicate has one row,
+//!   this is the ordinary bootstrap.
+//!
+//! What a number estimates and how its interval was made stand in columns beside it
+//! (`estimator`, `interval`, `interval_level`, `resamples`).
+
+mod bootstrap;
+mod estimator;
+mod frames;
+mod tables;
+
+pub use bootstrap::{Bootstrap, Interval};
+pub use estimator::{Estimator, iqm, mean, median, quantile, sd};
+pub use tables::{CurveColumns, FactorLevels, SummaryColumns, curves, factor_effects, summarise};
+
+/// Why an analysis could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalysisError {
+    /// A column is absent or has a type that cannot be used.
+    #[error(transparent)]
+    Frame(#[from] polars::error::PolarsError),
+    /// A row has no replicate, so it cannot be resampled.
+    #[error("column `{column}` has no replicate in row {row} (counted from zero)")]
+    NoReplicate {
+        /// The replicate column.
+        column: String,
+        /// The first such row.
+        row: usize,
+    },
+    /// The level of an interval is not a probability.
+    #[error("the level of an interval must lie strictly between 0 and 1, not {0}")]
+    Level(f64),
+    /// An interval needs resamples.
+    #[error("an interval needs at least one resample")]
+    NoResamples,
+}

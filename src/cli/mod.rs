@@ -1,0 +1,158 @@
+//! The command line: one file a subcommand, each parses, calls the library and prints.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use algorithms::device::LearnerDevice;
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::studies::Device;
+
+pub mod flags;
+pub mod plan;
+pub mod report;
+pub mod run;
+pub mod status;
+
+/// Runs machine-learning studies whose results others can check.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train what a study file asks for, and continue where an earlier run stopped
+    Run(run::RunArgs),
+    /// Show what a study file means, without training it
+    Plan(plan::PlanArgs),
+    /// Show how far a results directory is
+    Status(status::StatusArgs),
+    /// Summarise a results directory in the terminal and as one HTML file
+    Report(report::ReportArgs),
+    /// List every configuration field and preset, with meaning and source
+    Flags(flags::FlagsArgs),
+}
+
+/// Parses the arguments and runs the subcommand.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(
+            EnvFilter::try_from_env("CETERIS_LOG").unwrap_or_else(|_| EnvFilter::new("error")),
+        )
+        .with_writer(io::stderr)
+        .init();
+    let out = &mut io::stdout().lock();
+    let result = match &arguments.command {
+        Command::Run(args) => run::execute(args, out),
+        Command::Plan(args) => plan::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            print_error(error.as_ref());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whoever reads our output may stop early (`ceteris flags | head`); that is no failure.
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    let mut current = Some(error);
+    while let Some(error) = current {
+        if let Some(io) = error.downcast_ref::<io::Error>()
+            && io.kind() == io::ErrorKind::BrokenPipe
+        {
+            return true;
+        }
+        current = error.source();
+    }
+    false
+}
+
+fn print_error(error: &(dyn Error + 'static)) {
+    let mut text = String::new();
+    let rendered = error.to_string();
+    // Diagnostics of a study file bring their own headings.
+    if !rendered.starts_with("error") {
+        text.push_str("error: ");
+    }
+    text.push_str(&rendered);
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str("\n  because: ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    // Nothing can be done when even the error cannot be printed.
+    let _ = writeln!(io::stderr(), "{}", text.trim_end());
+}
+
+/// A device as the command line names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceArg {
+    /// A GPU where there is one, else the processor.
+    Auto,
+    /// The processor.
+    Cpu,
+    /// A GPU, by its number where there are several.
+    Wgpu(Option<usize>),
+}
+
+impl FromStr for DeviceArg {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("expected cpu, wgpu, wgpu:N or auto, not \"{text}\"");
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "wgpu" => Ok(Self::Wgpu(None)),
+            _ => {
+                let index = text.strip_prefix("wgpu:").ok_or_else(unknown)?;
+                index.parse().map(|index| Self::Wgpu(Some(index))).map_err(|_| unknown())
+            }
+        }
+    }
+}
+
+impl fmt::Display for DeviceArg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Wgpu(None) => f.write_str("wgpu"),
+            Self::Wgpu(Some(index)) => write!(f, "wgpu:{index}"),
+        }
+    }
+}
+
+impl DeviceArg {
+    /// The device that is meant on this machine.
+    pub fn resolve(self) -> Device {
+        match self {
+            Self::Cpu => Device::Cpu,
+            Self::Wgpu(index) => Device::Gpu { index },
+            Self::Auto if LearnerDevice::has_gpu() => Device::Gpu { index: None },
+            Self::Auto => Device::Cpu,
+        }
+    }
+}
+
+/// Threads to use where none are asked for: one a processor.
+pub(crate) fn default_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

@@ -1,0 +1,75 @@
+//! `ceteris report`: what a results directory shows.
+
+use std::error::Error;
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::analysis::Estimator;
+use crate::report::{self, Options};
+use crate::store::ResultsDirectory;
+
+/// Summarises a results directory in the terminal and as one HTML file.
+#[derive(Args, Clone, Debug)]
+pub struct ReportArgs {
+    /// The results directory.
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// Where the report goes; by default report.html in the results directory.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// What is estimated of the runs of an arm.
+    #[arg(long, value_enum, default_value_t)]
+    pub estimator: ReportEstimator,
+    /// Bootstrap resamples of every interval; by default 10000 in tables and 2000 along curves.
+    #[arg(long, value_name = "N")]
+    pub resamples: Option<NonZeroUsize>,
+    /// Level of the intervals, between 0 and 1.
+    #[arg(long, default_value_t = Options::default().level, value_parser = level)]
+    pub level: f64,
+}
+
+/// An estimator on the command line.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ReportEstimator {
+    /// The arithmetic mean.
+    #[default]
+    Mean,
+    /// The interquartile mean: the mean without the lowest and the highest quarter.
+    Iqm,
+}
+
+impl From<ReportEstimator> for Estimator {
+    fn from(estimator: ReportEstimator) -> Self {
+        match estimator {
+            ReportEstimator::Mean => Self::Mean,
+            ReportEstimator::Iqm => Self::Iqm,
+        }
+    }
+}
+
+fn level(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        _ => Err("expected a number between 0 and 1, such as 0.95".into()),
+    }
+}
+
+/// Runs `ceteris report`.
+///
+/// # Errors
+/// When the results cannot be read, or the report cannot be written.
+pub fn execute(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let results = ResultsDirectory::read(&args.directory)?;
+    let options = Options {
+        estimator: args.estimator.into(),
+        resamples: args.resamples.map(NonZeroUsize::get),
+        level: args.level,
+    };
+    let path = args.out.clone().unwrap_or_else(|| args.directory.join(report::FILE));
+    report::write_to(&results, &options, &path, out)?;
+    writeln!(out, "report: {}", path.display())?;
+    Ok(())
+}

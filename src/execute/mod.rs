@@ -1,0 +1,175 @@
+//! From a plan to tables: which cohorts are still to do, who trains them, and what is kept.
+//!
+//! Cohorts are independent, so workers take them one by one; a finished cohort is committed as a
+//! whole by the thread that called. Nothing here can change a number: widths, workers and order
+//! decide only when a run is trained.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+
+use crate::store::{ResultsDirectory, StoreError};
+use crate::studies::{CohortContext, Device, Progress, RunStatus, Study, StudyError};
+use crate::study::{Cohort, Plan, Run, cohorts};
+
+/// How to execute.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where learners run.
+    pub device: Device,
+    /// Threads.
+    pub workers: usize,
+    /// Most runs in a cohort; `None` takes what suits the device.
+    pub cohort_width: Option<usize>,
+}
+
+/// What an execution did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Runs that were recorded before.
+    pub skipped: usize,
+    /// Runs that trained to the end now.
+    pub finished: usize,
+    /// Runs that diverged now.
+    pub diverged: usize,
+    /// Whether it was asked to stop before the end.
+    pub interrupted: bool,
+}
+
+/// Why an execution ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError {
+    /// Results could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A cohort failed; finished cohorts are kept, and running again retries it.
+    #[error("training {runs} runs failed (the first is {first}): {source}")]
+    Study {
+        /// Runs of the cohort.
+        runs: usize,
+        /// Its first run.
+        first: String,
+        /// What went wrong.
+        source: StudyError,
+    },
+}
+
+/// Watches an execution.
+pub trait Observer: Sync {
+    /// It begins: steps and runs that are still to do.
+    fn begin(&self, steps: u64, runs: usize, skipped: usize);
+    /// A cohort (by its number) moved on.
+    fn progress(&self, cohort: usize, progress: Progress);
+    /// A cohort was committed.
+    fn committed(&self, cohort: usize, finished: usize, diverged: usize);
+}
+
+/// Trains what a results directory does not have yet.
+///
+/// # Errors
+/// When a cohort fails or its results cannot be kept; what was committed before stays.
+pub fn execute(
+    plan: &Plan,
+    directory: &mut ResultsDirectory,
+    options: &Options,
+    stop: &AtomicBool,
+    observer: &dyn Observer,
+) -> Result<Summary, ExecuteError> {
+    let study = plan.file.study;
+    let todo: Vec<&Run> =
+        plan.runs.iter().filter(|run| !directory.recorded().contains(&run.id)).collect();
+    let mut summary = Summary { skipped: plan.runs.len() - todo.len(), ..Summary::default() };
+    let steps = todo.iter().map(|run| study.cost(&run.configuration).steps).sum();
+    observer.begin(steps, todo.len(), summary.skipped);
+
+    let schedule = schedule(study, &todo, options);
+    // A GPU is one device: its cohorts go one after another, each with every thread for its actors.
+    let lanes = match options.device {
+        Device::Cpu => options.workers.clamp(1, schedule.len().max(1)),
+        Device::Gpu { .. } => 1,
+    };
+    let threads = (options.workers / lanes).max(1);
+    let halt = AtomicBool::new(false);
+    let failure = Mutex::new(None);
+    let next = Mutex::new(schedule.iter().enumerate());
+    let (sender, receiver) = mpsc::channel();
+    let mut store_failure = None;
+    std::thread::scope(|scope| {
+        for _ in 0..lanes {
+            let sender = sender.clone();
+            let (todo, next, halt, failure) = (&todo, &next, &halt, &failure);
+            scope.spawn(move || {
+                while !stop.load(Ordering::Relaxed) && !halt.load(Ordering::Relaxed) {
+                    let Some((number, cohort)) = lock(next).next() else { break };
+                    let runs: Vec<&Run> = cohort.runs.iter().map(|index| todo[*index]).collect();
+                    let context = CohortContext {
+                        study_seed: plan.file.seed,
+                        device: options.device.clone(),
+                        threads,
+                        stop,
+                        progress: &|progress| observer.progress(number, progress),
+                    };
+                    match study.run_cohort(&runs, &context) {
+                        // The receiver only goes away after a failure to store.
+                        Ok(outcome) => {
+                            if sender.send((number, runs, outcome)).is_err() {
+                                break;
+                            }
+                        }
+                        Err(StudyError::Interrupted) => break,
+                        Err(source) => {
+                            halt.store(true, Ordering::Relaxed);
+                            let first = runs.first().map(|run| run.id.to_string());
+                            lock(failure).get_or_insert(ExecuteError::Study {
+                                runs: runs.len(),
+                                first: first.unwrap_or_default(),
+                                source,
+                            });
+                        }
+                    }
+                }
+            });
+        }
+        drop(sender);
+        for (number, runs, outcome) in receiver {
+            let diverged = outcome
+                .runs
+                .iter()
+                .filter(|run| matches!(run.status, RunStatus::Diverged { .. }))
+                .count();
+            let finished = runs.len() - diverged;
+            if let Err(error) = directory.commit(&runs, outcome) {
+                halt.store(true, Ordering::Relaxed);
+                store_failure.get_or_insert(error);
+                continue;
+            }
+            summary.finished += finished;
+            summary.diverged += diverged;
+            observer.committed(number, finished, diverged);
+        }
+    });
+    if let Some(error) = store_failure {
+        return Err(error.into());
+    }
+    directory.finish()?;
+    if let Some(error) = failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner) {
+        return Err(error);
+    }
+    summary.interrupted = summary.finished + summary.diverged < todo.len();
+    Ok(summary)
+}
+
+/// Cohorts of the runs that are still to do, in the order they are started.
+pub fn schedule(study: &dyn Study, todo: &[&Run], options: &Options) -> Vec<Cohort> {
+    let width = options.cohort_width.unwrap_or_else(|| study.cohort_width(&options.device));
+    let workers = match options.device {
+        Device::Cpu => options.workers,
+        Device::Gpu { .. } => 1,
+    };
+    cohorts(study, todo, width, workers)
+}
+
+/// A panic while holding one of these locks leaves nothing half done, so the data is still good.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

@@ -1,0 +1,428 @@
+//! Figures as SVG that takes its colours from the page.
+//!
+//! plotters draws with colours that stand for the page's; what comes out names CSS variables
+//! instead, so that one figure serves light, dark and print. Everything is drawn at four times its
+//! size, because plotters rounds to whole pixels.
+
+use std::fmt::Display;
+
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::ReportError;
+use super::model::Curve;
+use super::numbers::tick;
+
+/// Units of a drawing in one CSS pixel of its natural size.
+const SCALE: i32 = 4;
+/// Size of labels in CSS pixels.
+const LABEL: i32 = 11;
+
+/// A colour of the page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    /// Labels of axes.
+    Label,
+    /// Axes.
+    Axis,
+    /// Lines of the grid.
+    Grid,
+    /// What is there to compare with.
+    Reference,
+    /// The background.
+    Page,
+    /// A series by its number; they repeat after [`Ink::SERIES`].
+    Series(usize),
+}
+
+impl Ink {
+    /// How many series have a colour of their own.
+    pub(super) const SERIES: usize = 6;
+
+    fn number(self) -> u8 {
+        match self {
+            Self::Label => 0,
+            Self::Axis => 1,
+            Self::Grid => 2,
+            Self::Reference => 3,
+            Self::Page => 4,
+            // Below 16 after the remainder.
+            #[allow(clippy::cast_possible_truncation)]
+            Self::Series(series) => 16 + (series % Self::SERIES) as u8,
+        }
+    }
+
+    /// The CSS variable.
+    fn variable(self) -> String {
+        match self {
+            Self::Label => "var(--label)".into(),
+            Self::Axis => "var(--axis)".into(),
+            Self::Grid => "var(--grid)".into(),
+            Self::Reference => "var(--reference)".into(),
+            Self::Page => "var(--page)".into(),
+            Self::Series(series) => format!("var(--series-{})", series % Self::SERIES),
+        }
+    }
+
+    fn every() -> impl Iterator<Item = Self> {
+        let fixed = [Self::Label, Self::Axis, Self::Grid, Self::Reference, Self::Page];
+        fixed.into_iter().chain((0..Self::SERIES).map(Self::Series))
+    }
+
+    /// The colour that stands for it while drawing.
+    fn rgb(self) -> RGBColor {
+        RGBColor(1, 2, self.number())
+    }
+}
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
+type Drawn = Result<(), ReportError>;
+
+fn failed(error: impl Display) -> ReportError {
+    ReportError::Figure(error.to_string())
+}
+
+/// A drawing of a size in CSS pixels. The label is what a screen reader says; without one, the
+/// drawing is hidden from it.
+fn svg(
+    width: i32,
+    height: i32,
+    label: Option<&str>,
+    draw: impl FnOnce(&Area<'_>) -> Drawn,
+) -> Result<String, ReportError> {
+    let size = (width * SCALE, height * SCALE);
+    let mut text = String::new();
+    {
+        let unsigned = (size.0.unsigned_abs(), size.1.unsigned_abs());
+        let area = SVGBackend::with_string(&mut text, unsigned).into_drawing_area();
+        draw(&area)?;
+        area.present().map_err(failed)?;
+    }
+    // Its own head names a namespace, which HTML does not want.
+    let inner = text
+        .split_once('>')
+        .and_then(|(_, rest)| rest.rsplit_once("</svg>"))
+        .map(|(inner, _)| inner)
+        .ok_or_else(|| failed("the drawing is not complete"))?;
+    let mut inner = inner
+        .replace(" font-family=\"sans-serif\"", "")
+        .replace(" opacity=\"1\"", "")
+        .replace(" \"/>", "\"/>")
+        .replace(">\n", ">");
+    for ink in Ink::every() {
+        let RGBColor(r, g, b) = ink.rgb();
+        inner = inner
+            .replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"{}\"", ink.variable()));
+    }
+    let label = match label {
+        Some(label) => format!("role=\"img\" aria-label=\"{}\"", escaped(label)),
+        None => "aria-hidden=\"true\"".into(),
+    };
+    Ok(format!("<svg viewBox=\"0 0 {} {}\" {label}>{inner}</svg>", size.0, size.1))
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// An axis with given ends and ticks at round numbers.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Axis {
+    low: f64,
+    high: f64,
+}
+
+impl Axis {
+    /// From the smallest to the largest number with a margin; `None` without numbers.
+    pub(super) fn around(numbers: impl Iterator<Item = f64>, margin: f64) -> Option<Self> {
+        let (low, high) = numbers.fold(None, |ends: Option<(f64, f64)>, number| {
+            let (low, high) = ends.unwrap_or((number, number));
+            Some((low.min(number), high.max(number)))
+        })?;
+        let width = high - low;
+        // All equal: something around it, so that there is an axis at all.
+        let margin = if width > 0.0 { width * margin } else { (high.abs() * 0.1).max(0.5) };
+        Some(Self { low: low - margin, high: high + margin })
+    }
+
+    fn clamp(&self, number: f64) -> f64 {
+        number.clamp(self.low, self.high)
+    }
+
+    /// Round numbers inside, at most so many.
+    fn ticks(&self, most: usize) -> Vec<f64> {
+        // A handful of ticks.
+        #[allow(clippy::cast_precision_loss)]
+        let rough = (self.high - self.low) / most.max(1) as f64;
+        let magnitude = 10f64.powf(rough.log10().floor());
+        let steps = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0].map(|step| step * magnitude);
+        for step in steps {
+            let (first, last) = ((self.low / step).ceil(), (self.high / step).floor());
+            // At most a handful, whichever step is taken.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let count = (last - first).max(-1.0) as usize + 1;
+            if step >= rough && (count <= most) {
+                #[allow(clippy::cast_precision_loss)]
+                return (0..count).map(|index| (first + index as f64) * step).collect();
+            }
+        }
+        Vec::new()
+    }
+}
+
+impl Ranged for Axis {
+    type FormatOption = NoDefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
+        let share = (value - self.low) / (self.high - self.low);
+        // Within the drawing's pixels.
+        #[allow(clippy::cast_possible_truncation)]
+        let offset = (share * f64::from(limit.1 - limit.0)).round() as i32;
+        limit.0 + offset
+    }
+
+    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
+        self.ticks(hint.max_num_points())
+    }
+
+    fn range(&self) -> std::ops::Range<f64> {
+        self.low..self.high
+    }
+}
+
+impl ValueFormatter<f64> for Axis {
+    fn format(value: &f64) -> String {
+        tick(*value)
+    }
+}
+
+fn label_style(ink: Ink) -> TextStyle<'static> {
+    // The SVG backend writes the size divided by 1.24.
+    let size = f64::from(LABEL * SCALE) * 1.24;
+    let mut style = TextStyle::from(("sans-serif", size).into_font());
+    style.color = ink.rgb().to_backend_color();
+    style
+}
+
+fn stroke(ink: Ink, opacity: f64, width: f64) -> ShapeStyle {
+    // A few pixels.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let width = (width * f64::from(SCALE)).round() as u32;
+    ShapeStyle { color: ink.rgb().mix(opacity), filled: false, stroke_width: width }
+}
+
+fn fill(ink: Ink, opacity: f64) -> ShapeStyle {
+    ShapeStyle { color: ink.rgb().mix(opacity), filled: true, stroke_width: 0 }
+}
+
+/// A curve in a panel.
+pub(super) struct Line<'a> {
+    pub(super) curve: &'a Curve,
+    pub(super) ink: Ink,
+    /// Whether the interval is drawn.
+    pub(super) band: bool,
+}
+
+/// A panel of curves.
+pub(super) struct Panel<'a> {
+    pub(super) width: i32,
+    pub(super) height: i32,
+    pub(super) x: Axis,
+    pub(super) y: Axis,
+    /// Single runs, drawn thin below the curves.
+    pub(super) runs: &'a [Vec<(f64, f64)>],
+    pub(super) lines: Vec<Line<'a>>,
+    /// What a screen reader says.
+    pub(super) label: String,
+}
+
+/// The common axes of curves and their bands.
+pub(super) fn curve_axes<'a>(
+    curves: impl Iterator<Item = &'a Curve> + Clone,
+) -> Option<(Axis, Axis)> {
+    let points = curves.flat_map(|curve| &curve.points);
+    let x = Axis::around(points.clone().map(|point| point.x), 0.0)?;
+    let y = Axis::around(points.flat_map(|point| point.estimate.numbers()), 0.05)?;
+    Some((x, y))
+}
+
+/// Draws a panel of curves.
+pub(super) fn panel(panel: &Panel<'_>) -> Result<String, ReportError> {
+    svg(panel.width, panel.height, Some(&panel.label), |area| {
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(8 * SCALE)
+            .margin_right(14 * SCALE)
+            .x_label_area_size(22 * SCALE)
+            .y_label_area_size(46 * SCALE)
+            .build_cartesian_2d(panel.x, panel.y)
+            .map_err(failed)?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .max_light_lines(0)
+            .bold_line_style(stroke(Ink::Grid, 1.0, 1.0))
+            .axis_style(stroke(Ink::Axis, 1.0, 1.0))
+            .x_labels(5)
+            .y_labels(5)
+            .label_style(label_style(Ink::Label))
+            .set_all_tick_mark_size(3 * SCALE)
+            .draw()
+            .map_err(failed)?;
+        for run in panel.runs {
+            let points = run.iter().map(|&(x, y)| (panel.x.clamp(x), panel.y.clamp(y)));
+            let style = stroke(Ink::Series(0), 0.3, 1.0);
+            chart.draw_series(LineSeries::new(points, style)).map_err(failed)?;
+        }
+        for line in &panel.lines {
+            if line.band {
+                for band in bands(line.curve) {
+                    let polygon = Polygon::new(band, fill(line.ink, 0.18));
+                    chart.draw_series(std::iter::once(polygon)).map_err(failed)?;
+                }
+            }
+        }
+        for line in &panel.lines {
+            for stretch in stretches(line.curve) {
+                let style = stroke(line.ink, 1.0, 2.0);
+                if let [(x, y)] = stretch[..] {
+                    let dot = Circle::new((x, y), 3 * SCALE, fill(line.ink, 1.0));
+                    chart.draw_series(std::iter::once(dot)).map_err(failed)?;
+                } else {
+                    chart.draw_series(LineSeries::new(stretch, style)).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
+/// The outlines of a curve's band, one for each stretch that has an interval.
+fn bands(curve: &Curve) -> Vec<Vec<(f64, f64)>> {
+    let ends = curve.points.iter().map(|point| {
+        let (low, high) = (point.estimate.low?, point.estimate.high?);
+        Some((point.x, low, high))
+    });
+    unbroken(ends)
+        .into_iter()
+        .filter(|stretch| stretch.len() > 1)
+        .map(|stretch| {
+            let upper = stretch.iter().map(|&(x, _, high)| (x, high));
+            upper.chain(stretch.iter().rev().map(|&(x, low, _)| (x, low))).collect()
+        })
+        .collect()
+}
+
+/// The parts of a curve that have an estimate.
+fn stretches(curve: &Curve) -> Vec<Vec<(f64, f64)>> {
+    unbroken(curve.points.iter().map(|point| Some((point.x, point.estimate.value?))))
+}
+
+fn unbroken<T>(points: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
+    let mut stretches = vec![Vec::new()];
+    for point in points {
+        match (point, stretches.last_mut()) {
+            (Some(point), Some(stretch)) => stretch.push(point),
+            (Some(point), None) => stretches.push(vec![point]),
+            (None, _) => stretches.push(Vec::new()),
+        }
+    }
+    stretches.retain(|stretch| !stretch.is_empty());
+    stretches
+}
+
+/// Width of a strip in CSS pixels; it scales with the page.
+const STRIP: (i32, i32) = (420, 26);
+
+/// One row of a dot plot.
+pub(super) struct Strip<'a> {
+    pub(super) axis: Axis,
+    /// The estimate with its interval.
+    pub(super) estimate: super::model::Estimate,
+    /// Single values with a height in 0..=1, so that the same seed is at the same height.
+    pub(super) dots: &'a [(f64, f64)],
+    /// Whether a line marks zero.
+    pub(super) zero: bool,
+    pub(super) ink: Ink,
+}
+
+/// Draws one row of a dot plot, without axis and hidden from screen readers: the row says it.
+pub(super) fn strip(strip: &Strip<'_>) -> Result<String, ReportError> {
+    svg(STRIP.0, STRIP.1, None, |area| {
+        let mut chart = strip_chart(area, strip.axis)?;
+        let mut line = |points: [(f64, f64); 2], style| {
+            chart
+                .draw_series(std::iter::once(PathElement::new(points, style)))
+                .map(|_| ())
+                .map_err(failed)
+        };
+        for tick in strip.axis.ticks(5) {
+            line([(tick, 0.0), (tick, 1.0)], stroke(Ink::Grid, 1.0, 1.0))?;
+        }
+        if strip.zero {
+            line([(0.0, 0.0), (0.0, 1.0)], stroke(Ink::Label, 1.0, 1.5))?;
+        }
+        if let (Some(low), Some(high)) = (strip.estimate.low, strip.estimate.high) {
+            if strip.dots.is_empty() {
+                line([(low, 0.5), (high, 0.5)], stroke(strip.ink, 1.0, 2.5))?;
+            } else {
+                line([(low, 0.5), (high, 0.5)], stroke(strip.ink, 0.25, 18.0))?;
+            }
+        }
+        if let (Some(value), false) = (strip.estimate.value, strip.dots.is_empty()) {
+            line([(value, 0.12), (value, 0.88)], stroke(strip.ink, 1.0, 2.5))?;
+        }
+        let dots = strip.dots.iter().map(|&(x, height)| {
+            Circle::new((x, 0.2 + 0.6 * height), 3 * SCALE, fill(Ink::Label, 0.75))
+        });
+        chart.draw_series(dots).map_err(failed)?;
+        if let (Some(value), true) = (strip.estimate.value, strip.dots.is_empty()) {
+            let dot = Circle::new((value, 0.5), 5 * SCALE, fill(strip.ink, 1.0));
+            chart.draw_series(std::iter::once(dot)).map_err(failed)?;
+        }
+        Ok(())
+    })
+}
+
+/// Draws the axis below the rows of a dot plot.
+pub(super) fn strip_axis(axis: Axis) -> Result<String, ReportError> {
+    svg(STRIP.0, 20, None, |area| {
+        let mut chart = strip_chart(area, axis)?;
+        let style = label_style(Ink::Label).pos(Pos::new(HPos::Center, VPos::Center));
+        let labels =
+            axis.ticks(5).into_iter().map(|at| Text::new(tick(at), (at, 0.4), style.clone()));
+        chart.draw_series(labels).map_err(failed)?;
+        let line =
+            PathElement::new([(axis.low, 1.0), (axis.high, 1.0)], stroke(Ink::Axis, 1.0, 1.0));
+        chart.draw_series(std::iter::once(line)).map_err(failed)?;
+        Ok(())
+    })
+}
+
+type StripChart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
+
+fn strip_chart<'a, 'b>(area: &'a Area<'b>, axis: Axis) -> Result<StripChart<'a, 'b>, ReportError> {
+    ChartBuilder::on(area)
+        // Room for the labels of the outer ticks.
+        .margin_left(16 * SCALE)
+        .margin_right(16 * SCALE)
+        .build_cartesian_2d(axis, Axis { low: 0.0, high: 1.0 })
+        .map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Axis;
+
+    #[test]
+    fn ticks_are_round_and_few() {
+        let axis = Axis::around([0.0, 97.0].into_iter(), 0.0).unwrap();
+        assert_eq!(axis.ticks(5), [0.0, 20.0, 40.0, 60.0, 80.0]);
+        let axis = Axis::around([-1600.0, -100.0].into_iter(), 0.0).unwrap();
+        assert_eq!(axis.ticks(5), [-1500.0, -1000.0, -500.0]);
+        let flat = Axis::around([500.0, 500.0].into_iter(), 0.05).unwrap();
+        assert_eq!(flat.ticks(5), [460.0, 480.0, 500.0, 520.0, 540.0]);
+        assert!(Axis::around(std::iter::empty(), 0.0).is_none());
+    }
+}

@@ -1,0 +1,229 @@
+//! Reports: what a study found, in the terminal and as one HTML file.
+//!
+//! [`ReportInput`] is everything a report shows; the arm of a run is taken from the plan by
+//! `run_id`, because a stored run may serve several arms and an arm may have been renamed since.
+//! [`terminal`] and [`html`] render it; [`write`] does both for a results directory.
+
+mod csv;
+mod figure;
+mod html;
+mod model;
+mod numbers;
+mod terminal;
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use polars::prelude::DataFrame;
+
+use crate::analysis::{AnalysisError, Bootstrap, Estimator};
+use crate::store::{Results, StoreError};
+use crate::studies::{Column, CurveView};
+use crate::study::Plan;
+use model::Model;
+
+/// Everything that a report shows.
+pub struct ReportInput<'a> {
+    /// What was run and where (version, commit, device, …), as name and value, in this order.
+    pub facts: Vec<(String, String)>,
+    /// The arms, factors and runs that the study file asks for.
+    pub plan: &'a Plan,
+    /// The `runs` table.
+    pub runs: DataFrame,
+    /// The curves to draw, each with its table.
+    pub views: Vec<(CurveView, DataFrame)>,
+    /// The metrics of a run; the first is the headline.
+    pub metrics: &'static [Column],
+    /// How numbers are estimated.
+    pub options: Options,
+    /// The command that makes this report again.
+    pub command: String,
+}
+
+/// How a report estimates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Options {
+    /// What is estimated of the runs of an arm; effects always compare means.
+    pub estimator: Estimator,
+    /// Bootstrap resamples; by default 10,000 for tables and 2,000 for curves.
+    pub resamples: Option<usize>,
+    /// Level of the intervals, in (0, 1).
+    pub level: f64,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { estimator: Estimator::Mean, resamples: None, level: Bootstrap::tables().level }
+    }
+}
+
+impl Options {
+    fn tables(&self) -> Bootstrap {
+        self.over(Bootstrap::tables())
+    }
+
+    fn curves(&self) -> Bootstrap {
+        self.over(Bootstrap::curves())
+    }
+
+    fn over(&self, default: Bootstrap) -> Bootstrap {
+        let resamples = self.resamples.unwrap_or(default.resamples);
+        Bootstrap { resamples, level: self.level, ..default }
+    }
+
+    /// The options that differ from their defaults, as the command line spells them.
+    fn arguments(&self) -> String {
+        let mut arguments = String::new();
+        let default = Self::default();
+        if self.estimator != default.estimator {
+            arguments.push_str(&format!(" --estimator {}", self.estimator.name()));
+        }
+        if let Some(resamples) = self.resamples {
+            arguments.push_str(&format!(" --resamples {resamples}"));
+        }
+        if self.level != default.level {
+            arguments.push_str(&format!(" --level {}", self.level));
+        }
+        arguments
+    }
+}
+
+/// Why a report could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// The statistics could not be computed.
+    #[error(transparent)]
+    Analysis(#[from] AnalysisError),
+    /// A stored table lacks a column or has one of another type.
+    #[error(transparent)]
+    Frame(#[from] polars::error::PolarsError),
+    /// The results could not be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A figure could not be drawn.
+    #[error("cannot draw a figure: {0}")]
+    Figure(String),
+    /// The report could not be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The summary could not be printed.
+    #[error("cannot print the summary: {0}")]
+    Print(#[source] std::io::Error),
+}
+
+/// Prints a summary for the terminal: the final metrics of every arm and the effect of every
+/// factor.
+///
+/// # Errors
+/// When a column is missing, or nothing can be printed.
+pub fn terminal(input: &ReportInput<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
+    terminal::print(input, &Model::new(input)?, out)
+}
+
+/// Renders one HTML file that needs nothing else.
+///
+/// # Errors
+/// When a column is missing, or a figure cannot be drawn.
+pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
+    html::page(input, &Model::new(input)?)
+}
+
+/// Name of the report in a results directory.
+pub const FILE: &str = "report.html";
+
+/// Prints the summary of a results directory and writes its report inside, as [`FILE`]; returns
+/// where.
+///
+/// # Errors
+/// As [`write_to`].
+pub fn write(
+    results: &Results,
+    options: &Options,
+    out: &mut dyn Write,
+) -> Result<PathBuf, ReportError> {
+    let path = results.path().join(FILE);
+    write_to(results, options, &path, out)?;
+    Ok(path)
+}
+
+/// Prints the summary of a results directory and writes its report to a file.
+///
+/// # Errors
+/// When the results cannot be read, or the report cannot be written.
+pub fn write_to(
+    results: &Results,
+    options: &Options,
+    path: &Path,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    let study = results.plan.file.study;
+    let mut views = Vec::new();
+    for view in study.views() {
+        views.push((*view, results.table(view.table)?));
+    }
+    let input = ReportInput {
+        facts: facts(results),
+        plan: &results.plan,
+        runs: results.runs()?,
+        views,
+        metrics: study.metrics(),
+        options: *options,
+        command: format!("ceteris report {}{}", results.path().display(), options.arguments()),
+    };
+    let model = Model::new(&input)?;
+    terminal::print(&input, &model, out)?;
+    replace(path, &html::page(&input, &model)?)
+        .map_err(|source| ReportError::Write { path: path.to_owned(), source })
+}
+
+/// Writes a file under a temporary name and renames it, so that a reader sees all or nothing.
+fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
+    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    if written.is_err() {
+        // Best effort: the error that is reported is the first one.
+        let _ = std::fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// What a manifest says of the program, the machine and the study file.
+fn facts(results: &Results) -> Vec<(String, String)> {
+    let (manifest, file) = (&results.manifest, &results.plan.file);
+    let mut facts = vec![
+        ("Study file".to_owned(), manifest.study.file.clone()),
+        ("SHA-256 of the study file".to_owned(), manifest.study.sha256.clone()),
+        ("Study kind".to_owned(), manifest.study.kind.clone()),
+        ("Numerics version".to_owned(), manifest.study.numerics_version.to_string()),
+        ("Study seed".to_owned(), file.seed.to_string()),
+    ];
+    for (index, writer) in manifest.writers.iter().enumerate() {
+        let which = if manifest.writers.len() > 1 {
+            format!(" (writer {} of {})", index + 1, manifest.writers.len())
+        } else {
+            String::new()
+        };
+        let (build, machine) = (&writer.build, &writer.environment);
+        let dirty = if build.dirty == Some(true) { ", with local changes" } else { "" };
+        let device = match &machine.device.driver {
+            Some(driver) => {
+                format!("{}: {}, {driver}", machine.device.kind, machine.device.name)
+            }
+            None => format!("{}: {}", machine.device.kind, machine.device.name),
+        };
+        facts.push((format!("Ceteris{which}"), build.ceteris_version.clone()));
+        facts.push((format!("Commit{which}"), format!("{}{dirty}", build.commit)));
+        facts.push((format!("Device{which}"), device));
+        facts.push((
+            format!("Machine{which}"),
+            format!("{}, {}", machine.operating_system, build.target),
+        ));
+    }
+    facts
+}

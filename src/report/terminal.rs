@@ -1,0 +1,177 @@
+//! The summary for the terminal.
+
+use std::io::Write;
+
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+use super::model::{Estimate, Model};
+use super::numbers::{decimals, fixed, plural, signed};
+use super::{FILE, ReportError, ReportInput};
+use crate::analysis::Bootstrap;
+
+/// Arms that are shown at most; the report has all of them.
+const MOST_ARMS: usize = 64;
+/// Letters in a line of a column's heading.
+const HEADER_WIDTH: usize = 14;
+
+/// Prints the summary.
+pub(super) fn print(
+    input: &ReportInput<'_>,
+    model: &Model,
+    out: &mut dyn Write,
+) -> Result<(), ReportError> {
+    out.write_all(text(input, model).as_bytes()).map_err(ReportError::Print)
+}
+
+fn text(input: &ReportInput<'_>, model: &Model) -> String {
+    let mut text = format!("{}\n", input.plan.file.title);
+    text.push_str(&format!(
+        "{}, {}, {} of {} stored, {} diverged\n",
+        plural(model.arms.len(), "arm"),
+        plural(model.replicates, "replicate"),
+        model.stored,
+        plural(model.planned, "run"),
+        model.diverged.len(),
+    ));
+    for run in &model.diverged {
+        let iteration = run.iteration.map_or(String::new(), |i| format!(" in iteration {i}"));
+        let arm = &model.arms[run.arm].name;
+        text.push_str(&format!(
+            "  diverged{iteration}: {} ({arm}, replicate {})\n",
+            run.id, run.replicate
+        ));
+    }
+    if let Some(headline) = input.metrics.first() {
+        text.push_str(&format!(
+            "\nFinal metrics: {}; interval of {}: {}\n",
+            input.options.estimator.words(),
+            headline.name,
+            method(input),
+        ));
+        text.push_str(&metrics(input, model));
+        if !model.effects.is_empty() {
+            text.push_str(&format!(
+                "\nEffect of each factor on {}: difference of pooled means; interval: {}\n",
+                headline.name,
+                method(input),
+            ));
+            text.push_str(&effects(model));
+        }
+    }
+    text
+}
+
+fn method(input: &ReportInput<'_>) -> String {
+    format!("{}, level {}", Bootstrap::METHOD, input.options.level)
+}
+
+fn metrics(input: &ReportInput<'_>, model: &Model) -> String {
+    let by_levels = model.arms.iter().all(|arm| arm.levels.is_some());
+    let mut header = vec![left("#")];
+    if by_levels {
+        header.extend(model.factors.iter().map(|factor| left(&folded(factor))));
+    } else {
+        header.push(left("arm"));
+    }
+    header.extend([right("n"), right("diverged")]);
+    for (place, metric) in input.metrics.iter().enumerate() {
+        header.push(right(&folded(metric.name)));
+        if place == 0 {
+            header.push(right("interval"));
+        }
+    }
+    let mut table = table(header);
+    let decimals: Vec<usize> = (0..input.metrics.len())
+        .map(|place| decimals(model.arms.iter().flat_map(|arm| arm.metrics[place].numbers())))
+        .collect();
+    for (index, arm) in model.arms.iter().enumerate().take(MOST_ARMS) {
+        let mut row = vec![left(&(index + 1).to_string())];
+        match &arm.levels {
+            Some(levels) if by_levels => row.extend(levels.iter().map(|level| left(level))),
+            _ => row.push(left(&arm.label())),
+        }
+        let n = arm.metrics.first().map_or(0, |estimate| estimate.n);
+        row.extend([right(&n.to_string()), right(&arm.diverged.to_string())]);
+        for (place, estimate) in arm.metrics.iter().enumerate() {
+            let decimals = decimals[place];
+            let value = estimate.value.map(|value| fixed(value, decimals));
+            row.push(right(&value.unwrap_or_else(|| "-".into())));
+            if place == 0 {
+                row.push(right(&interval(estimate, |number| fixed(number, decimals))));
+            }
+        }
+        table.add_row(row);
+    }
+    let mut text = finished(&table);
+    if model.arms.len() > MOST_ARMS {
+        text.push_str(&format!(
+            "{} more: see {FILE}\n",
+            plural(model.arms.len() - MOST_ARMS, "arm")
+        ));
+    }
+    text
+}
+
+fn effects(model: &Model) -> String {
+    let header = [left("factor"), left("from"), left("to")];
+    let numbers = ["n from", "n to", "effect", "interval"].map(right);
+    let mut table = table(header.into_iter().chain(numbers).collect());
+    let of_headline: Vec<Estimate> =
+        model.effects.iter().filter_map(|effect| effect.metrics.first().copied()).collect();
+    let decimals = decimals(of_headline.iter().flat_map(Estimate::numbers));
+    for (effect, estimate) in model.effects.iter().zip(&of_headline) {
+        let value = estimate.value.map(|value| signed(value, decimals));
+        table.add_row(vec![
+            left(&effect.factor),
+            left(&effect.from),
+            left(&effect.to),
+            right(&effect.n_from.to_string()),
+            right(&estimate.n.to_string()),
+            right(&value.unwrap_or_else(|| "-".into())),
+            right(&interval(estimate, |number| signed(number, decimals))),
+        ]);
+    }
+    finished(&table)
+}
+
+fn interval(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
+    match (estimate.low, estimate.high) {
+        (Some(low), Some(high)) => format!("[{}, {}]", show(low), show(high)),
+        _ => "-".into(),
+    }
+}
+
+fn table(header: Vec<Cell>) -> Table {
+    let mut table = Table::new();
+    let rule = LineStyle::none().fill('─').junction('─');
+    table.load_style(TableStyle::new().header_separator(rule));
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(header);
+    table
+}
+
+/// Breaks the name of a metric over lines, so that its column is not wider than its numbers need.
+fn folded(name: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for part in name.split_inclusive('_') {
+        match lines.last_mut() {
+            Some(line) if line.len() + part.len() <= HEADER_WIDTH => line.push_str(part),
+            _ => lines.push(part.to_owned()),
+        }
+    }
+    lines.join("\n")
+}
+
+fn finished(table: &Table) -> String {
+    let mut text = table.trim_fmt();
+    text.push('\n');
+    text
+}
+
+fn left(text: &str) -> Cell {
+    Cell::new(text)
+}
+
+fn right(text: &str) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}

@@ -1,0 +1,162 @@
+//! The page that describes every table and column.
+
+use std::fmt::{self, Write};
+
+use super::schema::{RUN_COLUMNS, RUNS_KEY, flag_type};
+use super::{RUNS, SCHEMA_VERSION};
+use crate::studies::{Column, ColumnType, Study};
+
+/// The manual's page on results directories, in Markdown: layout, manifest, and every table of
+/// these studies with every column.
+pub fn schema_page(studies: &[&dyn Study]) -> String {
+    let mut page = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_page(&mut page, studies);
+    page
+}
+
+fn write_page(page: &mut String, studies: &[&dyn Study]) -> fmt::Result {
+    write!(page, "{}", INTRODUCTION.replace("{SCHEMA_VERSION}", &SCHEMA_VERSION.to_string()))?;
+    for study in studies {
+        write_study(page, *study)?;
+    }
+    Ok(())
+}
+
+const INTRODUCTION: &str = "\
+# Results directories
+
+Results schema {SCHEMA_VERSION}. This page is generated from the program: \
+`CETERIS_UPDATE_DOCS=1 cargo test --test store` writes it again.
+
+## Layout
+
+```text
+manifest.json                  what wrote the directory, the study file, every part with its hash
+runs/part-<id>.parquet         one row a run
+<table>/part-<id>.parquet      one folder for each table of the study
+```
+
+Parts are Parquet with zstd; every table is all parts of its folder together. A cohort of runs is \
+one part set: a part of every table under the same id, the first 16 hexadecimal digits of the \
+SHA-256 of the sorted run ids, one a line. The part of `runs` is written last, so a set without it \
+counts for nothing. Parts never change once they are written.
+
+```python
+pandas.read_parquet(\"results/runs\")
+polars.read_parquet(\"results/runs/*.parquet\")
+duckdb.sql(\"select * from 'results/runs/*.parquet'\")
+```
+
+`run_id` identifies a run and joins the tables. `arm`, `replicate` and the `factor_*` columns are \
+labels from the study file at the time of writing. When a study file changes, runs that it still \
+asks for keep their old labels, and the parts may then differ in their `factor_*` columns \
+(`polars.read_parquet(..., missing_columns=\"insert\", extra_columns=\"ignore\")`, `union_by_name` in \
+DuckDB). Null means that a value is not defined, NaN is never written in its place.
+
+Files that are being written begin with a dot. `.lock` names the process that writes at the \
+moment. `set-aside/` receives what is left of a part set of which a file was moved away.
+
+## Manifest
+
+| field | meaning |
+|---|---|
+| `schema_version` | version of this layout |
+| `ceteris_version` | version of ceteris that wrote last |
+| `created`, `modified` | UTC, RFC 3339; the only wall-clock times besides the columns of tables that are marked as not reproducible |
+| `study` | `kind`, `name`, `title`, `file` (name of the study file), its `sha256` and its `text`, verbatim, and the study's `numerics_version` |
+| `writers` | every combination of program and machine that opened the directory to write: `ceteris_version`, `commit` and `dirty` (whether the sources differed from it), `target`, `cargo_lock_sha256`, `dependencies` that touch numbers, `operating_system`, `cpu` with its `model` and those of its `features` by which kernels are chosen, `device` with `kind`, `name` and `driver` |
+| `last_writer` | index of the one that opened it last |
+| `tables` | by name: `key` (the columns that identify a row), `reproducible`, `rows`, `content_sha256` and `parts` with `file`, `rows`, `bytes`, `sha256` of the file and `writer` |
+
+`content_sha256` covers every value bit for bit and depends neither on the order of the rows nor \
+on parts or compression, so two directories hold the same results exactly when these hashes are \
+equal. It is null while runs are being added.
+";
+
+fn write_study(page: &mut String, study: &dyn Study) -> fmt::Result {
+    write!(page, "\n## Study kind `{}`\n\n{}\n", study.kind(), one_line(study.about()))?;
+    write!(page, "\n### `{RUNS}`\n\nOne row a run. Key: {}.\n\n", names(RUNS_KEY))?;
+    write_head(page)?;
+    for column in RUN_COLUMNS {
+        write_column(page, column)?;
+    }
+    write_row(
+        page,
+        "factor_<name>",
+        ColumnType::Text,
+        "",
+        "Level of the factor, one column for each factor of the study file; null for arms that \
+         are named instead of being combined from levels.",
+    )?;
+    for field in study.fields() {
+        let mut meaning = field.summary();
+        if field.kind == flags::Kind::OptionalFloat {
+            meaning += " Null when off.";
+        }
+        write_row(page, field.name, flag_type(field.kind), field.unit, &meaning)?;
+    }
+    for metric in study.metrics() {
+        write_column(page, metric)?;
+    }
+    for table in study.tables() {
+        write!(
+            page,
+            "\n### `{}`\n\nOne row is {}. Key: {}.{}\n\n",
+            table.name,
+            one_line(table.row).trim_end_matches('.'),
+            names(table.key),
+            if table.reproducible { "" } else { " Not part of the reproducibility contract." }
+        )?;
+        write_head(page)?;
+        for column in table.columns {
+            write_column(page, column)?;
+        }
+    }
+    Ok(())
+}
+
+fn write_head(page: &mut String) -> fmt::Result {
+    page.write_str("| column | type | unit | meaning |\n|---|---|---|---|\n")
+}
+
+fn write_column(page: &mut String, column: &Column) -> fmt::Result {
+    write_row(page, column.name, column.kind, column.unit, column.meaning)
+}
+
+fn write_row(
+    page: &mut String,
+    name: &str,
+    kind: ColumnType,
+    unit: &str,
+    meaning: &str,
+) -> fmt::Result {
+    let (unit, meaning) = (cell(unit), cell(meaning));
+    writeln!(page, "| `{name}` | {} | {unit} | {meaning} |", type_name(kind))
+}
+
+/// The type in Parquet's words.
+fn type_name(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text => "string",
+        ColumnType::Bool => "boolean",
+        ColumnType::UInt32 => "uint32",
+        ColumnType::UInt64 => "uint64",
+        ColumnType::Int64 => "int64",
+        ColumnType::Float64 => "double",
+        ColumnType::Int64List => "list of int64",
+    }
+}
+
+fn names(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Text that stays inside its cell.
+fn cell(text: &str) -> String {
+    one_line(text).replace('|', "\\|")
+}

@@ -1,0 +1,249 @@
+//! A results directory that is being read.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use flags::nearest;
+use polars::prelude::*;
+
+use super::inventory::{Inventory, part_name};
+use super::lock::Lock;
+use super::manifest::{FILE, Manifest, PartRecord};
+use super::schema::{factor_column, runs_schema, sorted, table_schema};
+use super::{RUNS, StoreError, part};
+use crate::study::{Plan, StudyFile, plan};
+
+/// What a results directory held when it was opened.
+///
+/// Reading takes no lock: parts are complete or not there, and never change.
+#[derive(Debug)]
+pub struct Results {
+    /// The manifest.
+    pub manifest: Manifest,
+    /// The plan of the study file that the manifest keeps.
+    pub plan: Plan,
+    directory: PathBuf,
+    inventory: Inventory,
+}
+
+impl Results {
+    /// Opens a results directory of a registered study.
+    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::read_with(path, |label, text| {
+            StudyFile::parse(label, text).map(plan).map_err(|mistakes| mistakes.to_string())
+        })
+    }
+
+    /// Opens a results directory, with a function that makes the plan from the name and the text
+    /// of the study file. [`ResultsDirectory::read`](super::ResultsDirectory::read) does so for
+    /// the registered studies.
+    ///
+    /// # Errors
+    /// When it is no results directory of this version, or a part is damaged.
+    pub fn read_with(
+        path: &Path,
+        plan: impl FnOnce(&Path, &str) -> Result<Plan, String>,
+    ) -> Result<Self, StoreError> {
+        if path.exists() && !path.is_dir() {
+            return Err(StoreError::NotADirectory { path: path.into() });
+        }
+        let manifest =
+            Manifest::read(path)?.ok_or_else(|| StoreError::NoResults { path: path.into() })?;
+        let plan =
+            plan(Path::new(&manifest.study.file), &manifest.study.text).map_err(|detail| {
+                let writer = manifest.ceteris_version.clone();
+                StoreError::StudyText { path: path.join(FILE), writer, detail }
+            })?;
+        let inventory = Inventory::take(path, &manifest)?;
+        Ok(Self { manifest, plan, directory: path.into(), inventory })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Who writes to it at this moment, if anybody.
+    ///
+    /// # Errors
+    /// When the lock cannot be read.
+    pub fn writing(&self) -> Result<Option<String>, StoreError> {
+        Lock::holder(&self.directory)
+    }
+
+    /// Files in the tables' folders that ceteris did not write, and which it does not read.
+    pub fn foreign(&self) -> &[PathBuf] {
+        &self.inventory.foreign
+    }
+
+    /// How many part sets are incomplete and therefore left out: a process is writing them or was
+    /// interrupted, or one of their parts was moved away.
+    pub fn incomplete(&self) -> usize {
+        self.inventory.incomplete.len()
+    }
+
+    /// The `runs` table, one row a run, sorted by `run_id`.
+    ///
+    /// # Errors
+    /// When a part is damaged.
+    pub fn runs(&self) -> Result<DataFrame, StoreError> {
+        self.table(RUNS)
+    }
+
+    /// A table by name, sorted by its key. Columns that some parts lack are null there.
+    ///
+    /// # Errors
+    /// When there is no such table, or a part is damaged.
+    pub fn table(&self, name: &str) -> Result<DataFrame, StoreError> {
+        let mut frames = Vec::new();
+        for (path, record) in self.parts(name)? {
+            frames.push(part::read(&path, record, None)?);
+        }
+        match concatenated(name, frames)? {
+            Some(frame) => sorted(&frame, name, &self.key(name)),
+            None => Ok(self.empty(name)),
+        }
+    }
+
+    /// A table by name as a lazy frame over its parts, in no particular order.
+    ///
+    /// # Errors
+    /// When there is no such table, or a part is damaged.
+    pub fn scan(&self, name: &str) -> Result<LazyFrame, StoreError> {
+        let failed = || StoreError::frame("scan", name);
+        let mut frames = Vec::new();
+        for (path, record) in self.parts(name)? {
+            part::verified(&path, record)?;
+            let path = PlRefPath::try_from_path(&path).map_err(failed())?;
+            // A folder may have a bracket or a star in its name.
+            let arguments = ScanArgsParquet { glob: false, ..Default::default() };
+            frames.push(LazyFrame::scan_parquet(path, arguments).map_err(failed())?);
+        }
+        if frames.is_empty() {
+            return Ok(self.empty(name).lazy());
+        }
+        concat_lf_diagonal(frames, UnionArgs::default()).map_err(failed())
+    }
+
+    /// A table with the rows of every arm of the present study file, in the file's order.
+    ///
+    /// `arm`, `replicate` and the `factor_*` columns come from the study file; a run that several
+    /// arms share appears once for each, and a run that the file does not ask for is left out.
+    ///
+    /// # Errors
+    /// When there is no such table, or a part is damaged.
+    pub fn by_arm(&self, name: &str) -> Result<LazyFrame, StoreError> {
+        let table = self.table(name)?;
+        let values: Vec<PlSmallStr> = table
+            .get_column_names()
+            .into_iter()
+            .filter(|column| {
+                !matches!(column.as_str(), "arm" | "replicate") && !column.starts_with("factor_")
+            })
+            .cloned()
+            .collect();
+        let table = table.select(values).map_err(StoreError::frame("read", name))?;
+        let keep = JoinArgs {
+            maintain_order: MaintainOrderJoin::LeftRight,
+            ..JoinArgs::new(JoinType::Inner)
+        };
+        Ok(self.members()?.lazy().join(table.lazy(), [col("run_id")], [col("run_id")], keep))
+    }
+
+    /// Which run provides each replicate of each arm: `run_id`, `arm`, `replicate` and one
+    /// `factor_*` column a factor, in the order of the study file.
+    ///
+    /// # Errors
+    /// When polars fails.
+    pub fn members(&self) -> Result<DataFrame, StoreError> {
+        let file = &self.plan.file;
+        let mut members: Vec<_> = self.plan.members.iter().collect();
+        members.sort_by_key(|member| member.arm);
+        let arms = || members.iter().map(|member| &file.arms[member.arm]);
+        let ids: Vec<&str> =
+            members.iter().map(|member| self.plan.runs[member.run].id.as_ref()).collect();
+        let mut columns = vec![
+            Column::new("run_id".into(), ids),
+            Column::new("arm".into(), arms().map(|arm| arm.name.as_str()).collect::<Vec<_>>()),
+            Column::new(
+                "replicate".into(),
+                members.iter().map(|member| member.replicate).collect::<Vec<_>>(),
+            ),
+        ];
+        for factor in &file.factors {
+            let levels: Vec<Option<&str>> = arms()
+                .map(|arm| {
+                    let level = arm.levels.iter().find(|level| level.factor == factor.name);
+                    level.map(|level| level.level.as_str())
+                })
+                .collect();
+            columns.push(Column::new(factor_column(&factor.name).into(), levels));
+        }
+        DataFrame::new(members.len(), columns).map_err(StoreError::frame("assemble", "members"))
+    }
+
+    /// Status of every stored run by its id, `finished` or `diverged`.
+    ///
+    /// # Errors
+    /// When a part is damaged.
+    pub fn statuses(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut statuses = BTreeMap::new();
+        for (path, record) in self.parts(RUNS)? {
+            let frame = part::read(&path, record, Some(&["run_id", "status"]))?;
+            let column = frame
+                .column("status")
+                .and_then(Column::str)
+                .map_err(StoreError::frame("read", RUNS))?;
+            for (run, status) in part::run_ids(&path, &frame)?.into_iter().zip(column.iter()) {
+                statuses.insert(run, status.unwrap_or_default().to_owned());
+            }
+        }
+        Ok(statuses)
+    }
+
+    /// The parts of a table in complete sets, with their records where the manifest has them.
+    fn parts(&self, name: &str) -> Result<Vec<(PathBuf, Option<&PartRecord>)>, StoreError> {
+        if !self.manifest.tables.contains_key(name) {
+            let names = self.manifest.tables.keys().map(String::as_str);
+            return Err(StoreError::UnknownTable {
+                path: self.directory.clone(),
+                name: name.into(),
+                nearest: nearest(name, names).map(str::to_owned),
+            });
+        }
+        let sets = self.inventory.complete.iter();
+        let with_part = sets.filter(|(_, tables)| tables.iter().any(|table| table == name));
+        let part = |(id, _): (&String, &Vec<String>)| {
+            (self.directory.join(name).join(part_name(id)), self.manifest.part(name, id))
+        };
+        Ok(with_part.map(part).collect())
+    }
+
+    fn key(&self, name: &str) -> Vec<String> {
+        self.manifest.tables.get(name).map(|table| table.key.clone()).unwrap_or_default()
+    }
+
+    /// A table without rows.
+    fn empty(&self, name: &str) -> DataFrame {
+        let study = self.plan.file.study;
+        let schema = match study.tables().iter().find(|table| table.name == name) {
+            Some(table) => table_schema(table),
+            None if name == RUNS => runs_schema(study, &self.plan.file.factors),
+            None => Schema::default(),
+        };
+        DataFrame::empty_with_schema(&schema)
+    }
+}
+
+/// All rows of some parts; `None` when there are none.
+pub(super) fn concatenated(
+    name: &str,
+    frames: Vec<DataFrame>,
+) -> Result<Option<DataFrame>, StoreError> {
+    if frames.is_empty() {
+        return Ok(None);
+    }
+    polars::functions::concat_df_diagonal(&frames)
+        .map(Some)
+        .map_err(StoreError::frame("put together the parts of", name))
+}

@@ -1,0 +1,281 @@
+//! The registry of studies: one module a study, one row here.
+//!
+//! A study says which configuration fields exist, which presets, how a cohort of runs is executed
+//! and which tables it leaves. Everything else (study files, plans, resume, storage, statistics,
+//! reports) is shared and knows no study by name.
+
+use std::sync::atomic::AtomicBool;
+
+use flags::{Field, Value};
+use polars::prelude::DataFrame;
+
+use crate::study::Run;
+
+pub mod policy_gradient;
+
+/// A complete configuration: one value for every field of the study, in their order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    fields: &'static [Field],
+    values: Vec<Value>,
+}
+
+impl Configuration {
+    /// Pairs fields with values.
+    pub fn new(fields: &'static [Field], values: Vec<Value>) -> Self {
+        debug_assert_eq!(fields.len(), values.len());
+        Self { fields, values }
+    }
+
+    /// The value of a field by name.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.iter().find(|(field, _)| field.name == name).map(|(_, value)| value)
+    }
+
+    /// Replaces the value of a field; nothing happens when there is none of that name.
+    pub(crate) fn replace(&mut self, name: &str, value: Value) {
+        if let Some(position) = self.fields.iter().position(|field| field.name == name) {
+            self.values[position] = value;
+        }
+    }
+
+    /// Every field with its value, in the order of declaration.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static Field, &Value)> {
+        self.fields.iter().zip(&self.values)
+    }
+}
+
+/// A named configuration that a study file can start from.
+#[derive(Clone, Copy, Debug)]
+pub struct Preset {
+    /// Its name in study files.
+    pub name: &'static str,
+    /// What it reproduces, with its source.
+    pub about: &'static str,
+    /// TOML that assigns every field but the ones that the study file must choose.
+    pub toml: &'static str,
+}
+
+/// Why fields that are fine one by one do not fit together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The fields involved; the first is the one to point at.
+    pub fields: Vec<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// Type of a stored column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColumnType {
+    /// UTF-8 text.
+    Text,
+    /// Boolean.
+    Bool,
+    /// Unsigned 32-bit integer.
+    UInt32,
+    /// Unsigned 64-bit integer.
+    UInt64,
+    /// Signed 64-bit integer.
+    Int64,
+    /// IEEE double.
+    Float64,
+    /// List of signed 64-bit integers.
+    Int64List,
+}
+
+/// A column of a stored table, described.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Column {
+    /// Its name, stable across versions.
+    pub name: &'static str,
+    /// Its type.
+    pub kind: ColumnType,
+    /// Its unit; empty where there is none.
+    pub unit: &'static str,
+    /// What it holds, null included.
+    pub meaning: &'static str,
+}
+
+/// A table that a study stores beside `runs`.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Folder and name.
+    pub name: &'static str,
+    /// One row is one of these.
+    pub row: &'static str,
+    /// Columns that identify a row, in sorting order; the first is `run_id`.
+    pub key: &'static [&'static str],
+    /// Whether its content is part of the reproducibility contract (wall times are not).
+    pub reproducible: bool,
+    /// Its columns.
+    pub columns: &'static [Column],
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunStatus {
+    /// It trained to the end.
+    Finished,
+    /// A number became non-finite in this iteration (counted from zero); later rows are missing.
+    Diverged {
+        /// The iteration.
+        iteration: u32,
+    },
+}
+
+/// What a run leaves in the `runs` table beside its identity and configuration.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// How it ended.
+    pub status: RunStatus,
+    /// One value for each of [`Study::metrics`]; `None` where undefined.
+    pub metrics: Vec<Option<f64>>,
+}
+
+/// What a cohort leaves behind.
+#[derive(Debug)]
+pub struct CohortOutcome {
+    /// One outcome a run, in the order they were given.
+    pub runs: Vec<RunOutcome>,
+    /// One frame for each of [`Study::tables`], with its columns in its order.
+    pub tables: Vec<DataFrame>,
+}
+
+/// Work that a run means, for estimates and even shards.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Cost {
+    /// Units of work that the user knows, such as environment steps.
+    pub steps: u64,
+    /// Relative cost; what a worker needs for it is proportional to this.
+    pub weight: f64,
+}
+
+/// Where a cohort runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// A graphics processor by its index.
+    Gpu {
+        /// Position among the adapters; `None` takes the default one.
+        index: Option<usize>,
+    },
+}
+
+/// Live figures of a cohort.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress {
+    /// Steps taken since the last report, summed over the cohort's runs.
+    pub steps: u64,
+    /// Mean of the study's headline figure over runs that have one.
+    pub headline: Option<f64>,
+}
+
+/// What a cohort needs to know of its surroundings.
+pub struct CohortContext<'a> {
+    /// Seed of the study.
+    pub study_seed: u64,
+    /// Where to run.
+    pub device: Device,
+    /// Threads that this cohort may use.
+    pub threads: usize,
+    /// Raised when the cohort should stop soon; it then returns [`StudyError::Interrupted`].
+    pub stop: &'a AtomicBool,
+    /// Receives live figures.
+    pub progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// Why a cohort could not be executed.
+#[derive(Debug, thiserror::Error)]
+pub enum StudyError {
+    /// It was asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// The configuration is not valid; plans only hold valid ones, so this names a defect.
+    #[error("invalid configuration: {0}")]
+    Invalid(String),
+    /// Something below failed.
+    #[error(transparent)]
+    Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A published study: configuration, execution, tables.
+pub trait Study: Sync {
+    /// Its name in study files (`kind`).
+    fn kind(&self) -> &'static str;
+    /// What it studies, in a sentence, with the paper.
+    fn about(&self) -> &'static str;
+    /// Increased whenever a change alters the numbers of some run; part of every run's identity.
+    fn numerics_version(&self) -> u32;
+    /// The configuration's fields.
+    fn fields(&self) -> &'static [Field];
+    /// The configuration with every default.
+    fn defaults(&self) -> Configuration;
+    /// Named configurations.
+    fn presets(&self) -> &'static [Preset];
+    /// Sets one field after checking type and range.
+    ///
+    /// # Errors
+    /// When there is no such field, or the value does not fit it.
+    fn set(
+        &self,
+        configuration: &mut Configuration,
+        name: &str,
+        value: &Value,
+    ) -> Result<(), flags::SetError>;
+    /// Problems between fields; empty when the configuration is valid.
+    fn check(&self, configuration: &Configuration) -> Vec<Problem>;
+    /// Work of one run. Only called with valid configurations.
+    fn cost(&self, configuration: &Configuration) -> Cost;
+    /// Runs with equal keys can execute as one cohort. Only called with valid configurations.
+    fn cohort_key(&self, configuration: &Configuration) -> String;
+    /// Width of a cohort that suits the device.
+    fn cohort_width(&self, device: &Device) -> usize;
+    /// Name of a step, in the plural ("environment steps").
+    fn step_unit(&self) -> &'static str;
+    /// Metrics of a run in the `runs` table; the first is the headline.
+    fn metrics(&self) -> &'static [Column];
+    /// Tables beside `runs`.
+    fn tables(&self) -> &'static [Table];
+    /// A cheaper configuration of the same shapes whose cost is measured to estimate time.
+    fn calibration(&self, configuration: &Configuration) -> Configuration;
+    /// Executes the runs of one cohort from their seeds.
+    ///
+    /// # Errors
+    /// When interrupted, or when something below fails. A run that diverges is no error.
+    fn run_cohort(
+        &self,
+        runs: &[&Run],
+        context: &CohortContext<'_>,
+    ) -> Result<CohortOutcome, StudyError>;
+    /// What a report draws of this study.
+    fn views(&self) -> &'static [CurveView];
+}
+
+/// A curve that a report draws, one line an arm.
+#[derive(Clone, Copy, Debug)]
+pub struct CurveView {
+    /// The table it comes from.
+    pub table: &'static str,
+    /// Column of the horizontal axis.
+    pub x: &'static str,
+    /// Label of the horizontal axis, with unit.
+    pub x_label: &'static str,
+    /// Column of the vertical axis.
+    pub y: &'static str,
+    /// Label of the vertical axis, with unit.
+    pub y_label: &'static str,
+}
+
+/// Every study, in the order they are listed.
+pub fn registry() -> &'static [&'static dyn Study] {
+    &[&policy_gradient::PolicyGradient]
+}
+
+/// The study of a kind.
+pub fn find(kind: &str) -> Option<&'static dyn Study> {
+    registry().iter().copied().find(|study| study.kind() == kind)
+}

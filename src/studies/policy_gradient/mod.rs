@@ -1,0 +1,287 @@
+//! "Implementation Matters in Deep Policy Gradients" (Engstrom et al., ICLR 2020) and its kin: PPO
+//! with every code-level choice a flag.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+use algorithms::device::LearnerDevice;
+use algorithms::ppo::config::UpdateSchedule;
+use algorithms::ppo::train::{AgentSpec, Iteration, Resources, TrainError, Training, train};
+use algorithms::ppo::{PpoConfig, ValidPpoConfig};
+use envs::Streams;
+use flags::{Field, SetError, Value};
+
+use super::{
+    CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
+    Preset, Problem, Progress, RunOutcome, RunStatus, Study, StudyError, Table,
+};
+use crate::study::Run;
+
+mod tables;
+
+/// The study.
+pub struct PolicyGradient;
+
+macro_rules! presets {
+    ($($name:literal, $file:literal, $about:literal;)+) => {
+        &[$(Preset {
+            name: $name,
+            about: $about,
+            toml: include_str!(concat!("presets/", $file, ".toml")),
+        }),+]
+    };
+}
+
+const PRESETS: &[Preset] = presets! {
+    "paper/ppo", "paper-ppo",
+        "PPO as the paper's text describes it; what the text leaves open follows the release";
+    "paper/ppo-m", "paper-ppo-m",
+        "PPO-M as the paper's text describes it: no value clipping, reward scaling, initialisation scheme or annealing";
+    "paper/ppo-noclip", "paper-ppo-noclip",
+        "PPO-NoClip as the paper's text describes it: every optimization, no clipping of the ratio";
+    "release-5ee6ecb/ppo", "release-5ee6ecb-ppo",
+        "PPO in the paper's released code with its base configuration file";
+    "release-5ee6ecb/ppo-m", "release-5ee6ecb-ppo-m",
+        "PPO-M in the paper's released code";
+    "release-5ee6ecb/ppo-noclip", "release-5ee6ecb-ppo-noclip",
+        "PPO-NoClip in the paper's released code";
+    "submission-094994f/ppo", "submission-094994f-ppo",
+        "PPO in the code of the submitted version, its slips included";
+    "submission-094994f/ppo-m", "submission-094994f-ppo-m",
+        "PPO-M in the code of the submitted version";
+    "submission-094994f/ppo-noclip", "submission-094994f-ppo-noclip",
+        "PPO-NoClip in the code of the submitted version";
+    "baselines-ppo2/ppo", "baselines-ppo2-ppo",
+        "OpenAI Baselines' ppo2 at ea25b9e with its MuJoCo defaults";
+    "cleanrl/ppo-continuous", "cleanrl-ppo-continuous",
+        "CleanRL's ppo_continuous_action.py with its defaults";
+    "cleanrl/ppo", "cleanrl-ppo",
+        "CleanRL's ppo.py (discrete actions) with its defaults";
+    "classic-control/pendulum", "classic-control-pendulum",
+        "PPO that learns Pendulum-v1 in 100,000 steps";
+};
+
+/// Reads a configuration into the struct that training wants.
+///
+/// # Errors
+/// When a field does not fit, or fields do not fit together.
+pub fn ppo_config(configuration: &Configuration) -> Result<ValidPpoConfig, Vec<Problem>> {
+    let mut config = PpoConfig::default();
+    let mut problems = Vec::new();
+    for (field, value) in configuration.iter() {
+        if let Err(error) = config.set(field.name, value) {
+            problems.push(Problem {
+                fields: vec![field.name],
+                message: format!("{value} does not fit {}", field.name),
+                help: match error {
+                    SetError::BadValue { expected, .. } => format!("expected {expected}"),
+                    SetError::UnknownField { .. } => "there is no such field".to_owned(),
+                },
+            });
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    config.validate().map_err(|problems| {
+        problems
+            .into_iter()
+            .map(|problem| Problem {
+                fields: problem.fields,
+                message: problem.message,
+                help: problem.help,
+            })
+            .collect()
+    })
+}
+
+fn configuration_of(config: &PpoConfig) -> Configuration {
+    let values = PpoConfig::FIELDS.iter().filter_map(|field| config.get(field.name)).collect();
+    Configuration::new(PpoConfig::FIELDS, values)
+}
+
+fn invalid(problems: &[Problem]) -> StudyError {
+    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+    StudyError::Invalid(messages.join("; "))
+}
+
+impl From<&Device> for LearnerDevice {
+    fn from(device: &Device) -> Self {
+        match device {
+            Device::Cpu => Self::Cpu,
+            Device::Gpu { index } => Self::Gpu { index: *index },
+        }
+    }
+}
+
+impl Study for PolicyGradient {
+    fn kind(&self) -> &'static str {
+        "policy-gradient"
+    }
+
+    fn about(&self) -> &'static str {
+        "Implementation Matters in Deep Policy Gradients (Engstrom et al., ICLR 2020): \
+         PPO with every code-level choice a flag"
+    }
+
+    fn numerics_version(&self) -> u32 {
+        1
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        PpoConfig::FIELDS
+    }
+
+    fn defaults(&self) -> Configuration {
+        configuration_of(&PpoConfig::default())
+    }
+
+    fn presets(&self) -> &'static [Preset] {
+        PRESETS
+    }
+
+    fn set(
+        &self,
+        configuration: &mut Configuration,
+        name: &str,
+        value: &Value,
+    ) -> Result<(), SetError> {
+        // The struct knows types and ranges; it also brings the value into canonical form.
+        let mut config = PpoConfig::default();
+        config.set(name, value)?;
+        if let Some(canonical) = config.get(name) {
+            configuration.replace(name, canonical);
+        }
+        Ok(())
+    }
+
+    fn check(&self, configuration: &Configuration) -> Vec<Problem> {
+        ppo_config(configuration).err().unwrap_or_default()
+    }
+
+    fn cost(&self, configuration: &Configuration) -> Cost {
+        let Ok(config) = ppo_config(configuration) else { return Cost { steps: 0, weight: 0.0 } };
+        let steps = (config.iterations() * config.samples()) as u64;
+        let epochs = match config.update_schedule {
+            UpdateSchedule::Joint => 2 * config.policy_epochs,
+            UpdateSchedule::ValueThenPolicy => config.policy_epochs + config.value_epochs,
+        };
+        // Acting costs about as much as half an epoch of one network.
+        #[allow(clippy::cast_precision_loss)]
+        let weight = steps as f64 * (epochs as f64 + 0.5);
+        Cost { steps, weight }
+    }
+
+    fn cohort_key(&self, configuration: &Configuration) -> String {
+        ppo_config(configuration).map(|config| config.cohort_key()).unwrap_or_default()
+    }
+
+    fn cohort_width(&self, device: &Device) -> usize {
+        match device {
+            // Activations of a few agents fit a core's cache.
+            Device::Cpu => 8,
+            Device::Gpu { .. } => 256,
+        }
+    }
+
+    fn step_unit(&self) -> &'static str {
+        "environment steps"
+    }
+
+    fn metrics(&self) -> &'static [Column] {
+        tables::METRICS
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        tables::TABLES
+    }
+
+    fn calibration(&self, configuration: &Configuration) -> Configuration {
+        let mut short = configuration.clone();
+        if let Ok(config) = ppo_config(configuration) {
+            // Two iterations: the first pays for warming up.
+            let steps = i64::try_from(2 * config.samples()).unwrap_or(i64::MAX);
+            short.replace("total_steps", Value::Integer(steps));
+            short.replace("evaluation_episodes", Value::Integer(0));
+        }
+        short
+    }
+
+    fn run_cohort(
+        &self,
+        runs: &[&Run],
+        context: &CohortContext<'_>,
+    ) -> Result<CohortOutcome, StudyError> {
+        let specs = runs
+            .iter()
+            .map(|run| {
+                let config =
+                    ppo_config(&run.configuration).map_err(|problems| invalid(&problems))?;
+                let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
+                Ok(AgentSpec { config, streams })
+            })
+            .collect::<Result<Vec<_>, StudyError>>()?;
+        let resources = Resources { device: (&context.device).into(), threads: context.threads };
+        let samples = specs.first().map_or(0, |spec| spec.config.samples()) as u64;
+        let mut observe = |latest: &[Option<&Iteration>]| {
+            (context.progress)(progress(latest, samples));
+            if context.stop.load(Ordering::Relaxed) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        let trainings = train(&specs, &resources, &mut observe).map_err(|error| match error {
+            TrainError::Interrupted => StudyError::Interrupted,
+            other => StudyError::Failed(Box::new(other)),
+        })?;
+        let outcomes = trainings.iter().map(outcome).collect();
+        let frames = tables::frames(runs, &trainings)
+            .map_err(|error| StudyError::Failed(Box::new(error)))?;
+        Ok(CohortOutcome { runs: outcomes, tables: frames })
+    }
+
+    fn views(&self) -> &'static [CurveView] {
+        &[CurveView {
+            table: "iterations",
+            x: "steps",
+            x_label: "environment steps",
+            y: "return_mean",
+            y_label: "return of training episodes",
+        }]
+    }
+}
+
+/// Live figures: steps of the agents that still learn, and the mean return of their latest
+/// episodes.
+fn progress(latest: &[Option<&Iteration>], samples: u64) -> Progress {
+    let alive = latest.iter().flatten().count() as u64;
+    let returns: Vec<f64> =
+        latest.iter().flatten().filter_map(|iteration| tables::return_mean(iteration)).collect();
+    Progress { steps: alive * samples, headline: mean(&returns) }
+}
+
+fn outcome(training: &Training) -> RunOutcome {
+    RunOutcome {
+        status: match training.diverged {
+            Some(iteration) => RunStatus::Diverged { iteration },
+            None => RunStatus::Finished,
+        },
+        metrics: tables::metrics(training),
+    }
+}
+
+fn mean(values: &[f64]) -> Option<f64> {
+    // Episodes and iterations are far fewer than 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+const fn column(
+    name: &'static str,
+    kind: ColumnType,
+    unit: &'static str,
+    meaning: &'static str,
+) -> Column {
+    Column { name, kind, unit, meaning }
+}

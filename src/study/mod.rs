@@ -1,0 +1,15 @@
+//! From a study file to a plan: factors, arms, seeds and run identities.
+//!
+//! Pure: reads the file and computes; nothing here touches a results directory or trains.
+
+mod diagnostics;
+#[cfg(test)]
+mod fake;
+mod file;
+mod plan;
+
+pub use diagnostics::{Diagnostic, Diagnostics};
+pub use file::{
+    Arm, ArmLevel, Factor, FactorLevel, MAX_ARMS, MAX_RUNS, StudyFile, preset_settings,
+};
+pub use plan::{Cohort, Member, Plan, Run, RunId, cohorts, plan};
