@@ -95,7 +95,6 @@ fn impossible_combinations_point_at_the_setting() {
     let printed = text(&run.stderr);
     assert!(printed.contains("shared body"), "{printed}");
     assert!(printed.contains("study.toml:12:17"), "{printed}");
-    assert!(printed.contains("study.toml:13:12"), "{printed}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use polars::prelude::DataFrame;
 
-use super::figure::{Axis, Ink, Line, Panel, Strip, curve_axes, panel, strip, strip_axis};
+use super::figure::{Axis, Ink, Line, Panel, Strip, curve_axes, panel, strip, strip_labels};
 use super::model::{ArmRow, Curve, Estimate, Model, View};
 use super::numbers::{decimals, fixed, grouped, plural, signed};
 use super::{ReportError, ReportInput, csv};
@@ -108,7 +108,12 @@ impl Page<'_> {
                             li { a href="#effects" { "Effects" } }
                         }
                         @for view in &model.views {
-                            li { a href={ "#" (curve_id(view)) } { "Learning curves" } }
+                            li {
+                                a href={ "#" (curve_id(view)) } {
+                                    "Learning curves"
+                                    @if model.views.len() > 1 { ": " (view.view.y_label) }
+                                }
+                            }
                         }
                         @if !self.input.metrics.is_empty() {
                             li { a href="#metrics" { "Final metrics" } }
@@ -160,7 +165,7 @@ impl Page<'_> {
                     let drawn = html! {
                         div.strips role="img" aria-label=(label) {
                             @for row in &rows { (row) }
-                            span.end { (PreEscaped(strip_axis(axis)?)) }
+                            (strip_axis(axis))
                         }
                     };
                     let runs = self.runs_with_headline();
@@ -265,8 +270,8 @@ impl Page<'_> {
             let names: Vec<(&str, &Curve)> =
                 levels.iter().map(|level| (level.level.as_str(), &level.curve)).collect();
             let drawn = panel(&Panel {
-                width: 420,
-                height: 250,
+                width: 350,
+                height: 225,
                 x,
                 y,
                 runs: &[],
@@ -306,8 +311,8 @@ impl Page<'_> {
             .map(|(arm, curve)| (arm.name.as_str(), curve))
             .collect();
         let drawn = panel(&Panel {
-            width: 640,
-            height: 340,
+            width: 440,
+            height: 270,
             x,
             y,
             runs: &[],
@@ -329,7 +334,7 @@ impl Page<'_> {
     fn arm_curves(&mut self, view: &View, (x, y): (Axis, Axis)) -> Part {
         let single = view.arms.len() == 1;
         let singles_shown = view.runs.iter().any(|runs| !runs.is_empty());
-        let size = if single { (640, 340) } else { (300, 180) };
+        let size = if single { (440, 270) } else { (300, 180) };
         let mut panels = Vec::new();
         let arms = self.model.arms.iter().zip(view.arms.iter().zip(&view.runs));
         for (number, (arm, (curve, runs))) in arms.enumerate().take(MOST_PANELS) {
@@ -349,14 +354,23 @@ impl Page<'_> {
             })?;
             panels.push(html! {
                 div.panel {
-                    @if !single { h4 { (number + 1) ". " (breakable(&name)) } }
-                    (framed(view, &drawn))
+                    @if single {
+                        (framed(view, &drawn))
+                    } @else {
+                        h4 { b { (number + 1) ". " } (breakable(&name)) }
+                        (PreEscaped(&drawn))
+                    }
                 }
             });
         }
         let hidden = self.model.arms.len().saturating_sub(MOST_PANELS);
         let estimator = self.input.options.estimator;
         let drawn = html! {
+            @if !single {
+                p.axis-name {
+                    "Vertical: " (view.view.y_label) ". Horizontal: " (view.view.x_label) "."
+                }
+            }
             ul.legend {
                 li { span.swatch.s0 aria-hidden="true" {} (estimator.words()) }
                 @if singles_shown { li { span.swatch.thin aria-hidden="true" {} "single run" } }
@@ -528,7 +542,7 @@ impl Page<'_> {
         let drawn = html! {
             div.strips role="img" aria-label=(label) {
                 @for row in &rows { (row) }
-                span.end { (PreEscaped(strip_axis(axis)?)) }
+                (strip_axis(axis))
             }
         };
         let runs = self.runs_with_headline();
@@ -692,6 +706,17 @@ fn framed(view: &View, drawn: &str) -> Markup {
     }
 }
 
+/// The axis below the rows of a dot plot; as text of the page it keeps its size on any screen.
+fn strip_axis(axis: Axis) -> Markup {
+    html! {
+        span.end {
+            @for (place, label) in strip_labels(axis) {
+                span style={ "left:" (format!("{:.2}%", place * 100.0)) } { (label) }
+            }
+        }
+    }
+}
+
 fn legend(names: &[(&str, &Curve)]) -> Markup {
     html! {
         ul.legend {
@@ -788,7 +813,13 @@ fn capitalised(text: &str) -> String {
 
 /// A name that may be broken after its joints.
 fn breakable(name: &str) -> Markup {
+    // Short ones are better kept whole.
+    if name.len() < 14 {
+        return html! { (name) };
+    }
     html! {
-        @for part in name.split_inclusive(['_', '=']) { (part) @if part.ends_with(['_', '=']) { wbr; } }
+        @for part in name.split_inclusive(['_', '=']) {
+            (part) @if part.ends_with(['_', '=']) { wbr; }
+        }
     }
 }

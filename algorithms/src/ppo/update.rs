@@ -428,8 +428,8 @@ impl Tally {
                 sums.norm += policy_norm;
                 sums.norm_clipped += policy_norm * policy_clip;
                 let ratio = f64::from(metrics.max_ratio);
-                // Written so that NaN is kept.
-                if !(ratio <= self.max_ratio) {
+                // Once NaN, it stays: comparisons with it are false.
+                if ratio.is_nan() || ratio > self.max_ratio {
                     self.max_ratio = ratio;
                 }
                 kl += f64::from(metrics.approximate_kl);
