@@ -208,8 +208,8 @@ fn outcome(runs: &[&Run]) -> CohortOutcome {
     let rests = runs.len();
     let mut sights =
         ListPrimitiveChunkedBuilder::<Int64Type>::new("sights".into(), rests, 3, DataType::Int64);
-    for index in 0..rests {
-        match runs[index].replicate {
+    for run in runs {
+        match run.replicate {
             0 => sights.append_slice(&[]),
             _ => sights.append_slice(&[i64::MIN, 7]),
         }
@@ -646,7 +646,7 @@ fn a_real_kill_at_any_instant_leaves_a_directory_that_resumes() {
             // time, which hits the start and the recovery.
             let runs = folder.path().join("runs");
             let commits = || fs::read_dir(&runs).map_or(0, Iterator::count) as u64;
-            let enough = commits() + (random(4) > 0).then(|| random(6) + 1).unwrap_or(0);
+            let enough = commits() + if random(4) > 0 { random(6) + 1 } else { 0 };
             while commits() < enough && process.try_wait().unwrap().is_none() {
                 std::thread::sleep(Duration::from_micros(200));
             }
@@ -1024,6 +1024,7 @@ fn the_manual_has_the_generated_page() {
 
 #[cfg(unix)]
 mod permissions {
+    use std::io::ErrorKind;
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::process::CommandExt;
 
@@ -1046,19 +1047,20 @@ mod permissions {
 
     #[test]
     fn a_directory_without_permission_to_write_is_named() {
-        // Not in memory, where programs may not be executed.
-        let folder = tempfile::tempdir().unwrap();
+        let folder = scratch();
         let root = folder.path();
         let plan = toy("replicates = 1");
         let (done, empty) = (root.join("finished"), root.join("empty"));
         resume(&mut open(&done, &plan).unwrap(), &plan, 2).unwrap();
         fs::create_dir(&empty).unwrap();
         // Root may write everywhere, so the child becomes somebody else, who must be able to run
-        // the test program.
-        let program = root.join("program");
+        // the test program; a folder in memory may not allow that.
+        let bin = tempfile::tempdir().unwrap();
+        let program = bin.path().join("program");
         fs::copy(this_program(), &program).unwrap();
-        set(root, 0o755);
-        set(&program, 0o755);
+        for path in [root, bin.path(), &program] {
+            set(path, 0o755);
+        }
         for (path, mode) in [(&done.join(".lock"), 0o444), (&done, 0o555), (&empty, 0o555)] {
             set(path, mode);
         }
@@ -1069,7 +1071,15 @@ mod permissions {
         if is_root {
             command.uid(65_534).gid(65_534);
         }
-        let output = command.output().unwrap();
+        let output = loop {
+            match command.output() {
+                // A child of another test may hold the copy open for writing until it starts.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                other => break other.unwrap(),
+            }
+        };
         for path in [&done, &empty] {
             set(path, 0o755);
         }

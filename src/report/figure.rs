@@ -10,7 +10,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::prelude::*;
 
 use super::ReportError;
-use super::model::Curve;
+use super::model::{Curve, Estimate, RunPoints};
 use super::numbers::tick;
 
 /// Units of a drawing in one CSS pixel of its natural size.
@@ -231,7 +231,7 @@ pub(super) struct Panel<'a> {
     pub(super) x: Axis,
     pub(super) y: Axis,
     /// Single runs, drawn thin below the curves.
-    pub(super) runs: &'a [Vec<(f64, f64)>],
+    pub(super) runs: &'a [RunPoints],
     pub(super) lines: Vec<Line<'a>>,
     /// What a screen reader says.
     pub(super) label: String,
@@ -338,7 +338,7 @@ const STRIP: (i32, i32) = (420, 26);
 pub(super) struct Strip<'a> {
     pub(super) axis: Axis,
     /// The estimate with its interval.
-    pub(super) estimate: super::model::Estimate,
+    pub(super) estimate: Estimate,
     /// Single values with a height in 0..=1, so that the same seed is at the same height.
     pub(super) dots: &'a [(f64, f64)],
     /// Whether a line marks zero.

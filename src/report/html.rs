@@ -172,14 +172,19 @@ impl Page<'_> {
                     self.figure(
                     drawn,
                     html! {
-                        "Effect of each factor on " code { (headline.name) } " with its "
-                        (self.level()) " interval: the mean of all runs at the second level minus "
-                        "the mean of all runs at the first, pooled over every other factor; the "
-                        "upright line marks no effect. " (runs) ". "
-                        (self.interval(input.options.tables()))
-                        ", the same replicates in every arm, because arms share their seeds' "
-                        "random draws. The intervals are not simultaneous, and with few replicates "
-                        "a percentile bootstrap covers less than its level says."
+                        "Effect of each factor on " code { (headline.name) }
+                        ": the mean of all runs at the second level minus the mean of all runs at "
+                        "the first, pooled over every other factor; the upright line marks no "
+                        "effect. " (runs)
+                        @match self.interval(input.options.tables()) {
+                            Some(interval) => {
+                                ". Bar: " (interval) "; every arm contributes the same resampled "
+                                "replicates, because arms share their seeds' random draws. The "
+                                "intervals are not simultaneous, and with few replicates a "
+                                "percentile bootstrap covers less than its level says."
+                            }
+                            None => { (ONE_REPLICATE) }
+                        }
                     },
                     html! {},
                 )
@@ -202,8 +207,8 @@ impl Page<'_> {
             .map(|place| decimals(model.effects.iter().flat_map(|e| e.metrics[place].numbers())))
             .collect();
         let caption = html! {
-            "Effect of each factor on every metric: difference of pooled means with its "
-            (self.level()) " interval. " (self.interval(input.options.tables())) "."
+            "Effect of each factor on every metric: difference of pooled means"
+            (with_interval(self.interval(input.options.tables())))
         };
         let head = html! {
             th scope="col" { "Factor" } th scope="col" { "From" } th scope="col" { "To" }
@@ -333,7 +338,8 @@ impl Page<'_> {
 
     fn arm_curves(&mut self, view: &View, (x, y): (Axis, Axis)) -> Part {
         let single = view.arms.len() == 1;
-        let singles_shown = view.runs.iter().any(|runs| !runs.is_empty());
+        // The one run of an arm is its curve.
+        let singles_shown = view.runs.iter().any(|runs| runs.len() > 1);
         let size = if single { (440, 270) } else { (300, 180) };
         let mut panels = Vec::new();
         let arms = self.model.arms.iter().zip(view.arms.iter().zip(&view.runs));
@@ -350,7 +356,11 @@ impl Page<'_> {
                 y,
                 runs,
                 lines,
-                label: said_of_curves(view, "of one arm", &[(&name, curve)]),
+                label: said_of_curves(
+                    view,
+                    if single { "of the study" } else { "of one arm" },
+                    &[(&name, curve)],
+                ),
             })?;
             panels.push(html! {
                 div.panel {
@@ -400,14 +410,12 @@ impl Page<'_> {
     fn curve_method(&self, view: &View) -> Markup {
         let diverged = self.model.diverged.len();
         html! {
-            "Line: " (self.input.options.estimator.words()) ". "
-            @if self.model.replicates > 1 {
-                "Band: " (self.level()) " interval at each point. "
-                (self.interval(self.input.options.curves())) ". "
-            } @else {
-                "There is one replicate, so there is no interval. "
+            "Line: " (self.input.options.estimator.words())
+            @match self.interval(self.input.options.curves()) {
+                Some(interval) => { "; band: its " (interval) " at each point. " }
+                None => { (ONE_REPLICATE) " " }
             }
-            (capitalised(&plural(view.pooled.runs, "run")))
+            (plural(view.pooled.runs, "run"))
             @if diverged > 0 {
                 ", of which " (diverged) " diverged and "
                 @if diverged == 1 { "counts" } @else { "count" } " until then"
@@ -447,8 +455,8 @@ impl Page<'_> {
             .collect();
         let caption = html! {
             (capitalised(input.options.estimator.words())) " of every metric over the runs of each "
-            "arm, with its " (self.level()) " interval. n: runs with a value of the first metric. "
-            (self.interval(input.options.tables())) "."
+            "arm" (with_interval(self.interval(input.options.tables())))
+            " n: runs with a value of the first metric."
         };
         let head = html! {
             th.n scope="col" { "Arm" }
@@ -551,8 +559,12 @@ impl Page<'_> {
             html! {
                 code { (headline.name) } " of every run, one dot a run; the height of a dot within "
                 "its row is its seed, the same in every row. Upright mark and number: "
-                (input.options.estimator.words()) "; shade: its " (self.level()) " interval. "
-                (runs) ". " (self.interval(input.options.tables())) "."
+                (input.options.estimator.words())
+                @match self.interval(input.options.tables()) {
+                    Some(interval) => { "; shade: its " (interval) ". " }
+                    None => { (ONE_REPLICATE) " " }
+                }
+                (runs) "."
             },
             self.downloads(&[("runs", &model.runs_table)])?,
         ))
@@ -671,17 +683,16 @@ impl Page<'_> {
         })
     }
 
-    fn level(&self) -> String {
-        percent(self.input.options.level)
-    }
-
-    /// How intervals are made, as a sentence without its end.
-    fn interval(&self, bootstrap: Bootstrap) -> String {
-        format!(
-            "Interval: {}, {} resamples",
-            Bootstrap::METHOD,
-            grouped(bootstrap.resamples as u64)
-        )
+    /// What the intervals are; `None` where there can be none.
+    fn interval(&self, bootstrap: Bootstrap) -> Option<String> {
+        (self.model.replicates > 1).then(|| {
+            format!(
+                "{} interval ({}, {} resamples)",
+                percent(bootstrap.level),
+                Bootstrap::METHOD,
+                grouped(bootstrap.resamples as u64)
+            )
+        })
     }
 
     fn runs_with_headline(&self) -> String {
@@ -690,6 +701,16 @@ impl Page<'_> {
             0 => plural(runs, "run"),
             diverged => format!("{} with a value ({diverged} diverged)", plural(runs, "run")),
         }
+    }
+}
+
+/// Why there is no interval, after the end of what was said before.
+const ONE_REPLICATE: &str = ". There is one replicate, so there is no interval.";
+
+fn with_interval(interval: Option<String>) -> String {
+    match interval {
+        Some(interval) => format!(" with its {interval}."),
+        None => ONE_REPLICATE.into(),
     }
 }
 
@@ -811,15 +832,14 @@ fn capitalised(text: &str) -> String {
     }
 }
 
-/// A name that may be broken after its joints.
+/// A long name that may be broken after its joints; one with spaces breaks there.
 fn breakable(name: &str) -> Markup {
-    // Short ones are better kept whole.
-    if name.len() < 14 {
+    if name.len() < 14 || name.contains(' ') {
         return html! { (name) };
     }
     html! {
-        @for part in name.split_inclusive(['_', '=']) {
-            (part) @if part.ends_with(['_', '=']) { wbr; }
+        @for part in name.split_inclusive(['_', ',']) {
+            (part) @if part.ends_with(['_', ',']) { wbr; }
         }
     }
 }

@@ -122,7 +122,7 @@ pub enum ReportError {
 /// # Errors
 /// When a column is missing, or nothing can be printed.
 pub fn terminal(input: &ReportInput<'_>, out: &mut dyn Write) -> Result<(), ReportError> {
-    terminal::print(input, &Model::new(input)?, out)
+    terminal::print(input, &Model::new(input)?, None, out)
 }
 
 /// Renders one HTML file that needs nothing else.
@@ -173,12 +173,27 @@ pub fn write_to(
         views,
         metrics: study.metrics(),
         options: *options,
-        command: format!("ceteris report {}{}", results.path().display(), options.arguments()),
+        command: command(results.path(), options, path),
     };
     let model = Model::new(&input)?;
-    terminal::print(&input, &model, out)?;
+    terminal::print(&input, &model, terminal::width(), out)?;
     replace(path, &html::page(&input, &model)?)
         .map_err(|source| ReportError::Write { path: path.to_owned(), source })
+}
+
+/// The command that makes a report again, as a shell reads it.
+fn command(directory: &Path, options: &Options, to: &Path) -> String {
+    let quoted = |path: &Path| {
+        let text = path.display().to_string();
+        let plain = |c: char| c.is_alphanumeric() || "/._-=,+@%:".contains(c);
+        if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+    };
+    let mut command = format!("ceteris report {}", quoted(directory));
+    if to != directory.join(FILE) {
+        command.push_str(&format!(" --out {}", quoted(to)));
+    }
+    command.push_str(&options.arguments());
+    command
 }
 
 /// Writes a file under a temporary name and renames it, so that a reader sees all or nothing.
@@ -226,4 +241,27 @@ fn facts(results: &Results) -> Vec<(String, String)> {
         ));
     }
     facts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Options, command};
+    use crate::analysis::Estimator;
+
+    #[test]
+    fn the_command_can_be_pasted() {
+        let plain = Options::default();
+        let inside = Path::new("out/quickstart/report.html");
+        assert_eq!(
+            command(Path::new("out/quickstart"), &plain, inside),
+            "ceteris report out/quickstart"
+        );
+        let other = Options { estimator: Estimator::Iqm, resamples: Some(500), level: 0.9 };
+        assert_eq!(
+            command(Path::new("my results"), &other, Path::new("a.html")),
+            "ceteris report 'my results' --out a.html --estimator iqm --resamples 500 --level 0.9"
+        );
+    }
 }

@@ -89,6 +89,9 @@ pub(super) struct LevelCurve {
     pub(super) curve: Curve,
 }
 
+/// The own points of a single run, thinned.
+pub(super) type RunPoints = Vec<(f64, f64)>;
+
 /// All curves of a view.
 pub(super) struct View {
     pub(super) view: CurveView,
@@ -99,7 +102,7 @@ pub(super) struct View {
     /// One list a factor that has two levels or more.
     pub(super) factors: Vec<(String, Vec<LevelCurve>)>,
     /// The single runs of every arm; empty where there are too many to show.
-    pub(super) runs: Vec<Vec<Vec<(f64, f64)>>>,
+    pub(super) runs: Vec<Vec<RunPoints>>,
     /// The estimated curves of the arms and of the factors as tables.
     pub(super) arms_table: DataFrame,
     pub(super) factors_table: DataFrame,
@@ -477,10 +480,8 @@ impl View {
                 let height = table.height();
                 let (factor, level) = (factor.name.as_str(), level.as_str());
                 table.insert_column(0, Column::new("level".into(), vec![level; height]))?;
-                tables.push({
-                    table.insert_column(0, Column::new("factor".into(), vec![factor; height]))?;
-                    table
-                });
+                table.insert_column(0, Column::new("factor".into(), vec![factor; height]))?;
+                tables.push(table);
             }
             of_factors.push((factor.name.clone(), of_levels));
         }
@@ -518,13 +519,13 @@ fn single_runs(
     rows: &[MemberRow],
     frame: &DataFrame,
     view: CurveView,
-) -> Result<Vec<Vec<Vec<(f64, f64)>>>, ReportError> {
+) -> Result<Vec<Vec<RunPoints>>, ReportError> {
     let mut arms = vec![Vec::new(); input.plan.file.arms.len()];
     if members.stored_rows.len() > MOST_SINGLE_RUNS {
         return Ok(arms);
     }
     let (x, y) = (numbers(frame, view.x)?, numbers(frame, view.y)?);
-    let mut runs: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    let mut runs: BTreeMap<usize, RunPoints> = BTreeMap::new();
     for (row, (x, y)) in rows.iter().zip(x.into_iter().zip(y)) {
         if let (Some(x), Some(y)) = (x, y) {
             runs.entry(row.member).or_default().push((x, y));

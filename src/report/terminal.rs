@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 
 use super::model::{Estimate, Model};
 use super::numbers::{decimals, fixed, plural, signed};
@@ -14,16 +14,25 @@ const MOST_ARMS: usize = 64;
 /// Letters in a line of a column's heading.
 const HEADER_WIDTH: usize = 14;
 
-/// Prints the summary.
+/// Diverged runs that are named at most; the report has all of them.
+const MOST_DIVERGED: usize = 10;
+
+/// Prints the summary. Where it must fit a width, metrics beyond the headline are left out.
 pub(super) fn print(
     input: &ReportInput<'_>,
     model: &Model,
+    width: Option<usize>,
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
-    out.write_all(text(input, model).as_bytes()).map_err(ReportError::Print)
+    out.write_all(text(input, model, width).as_bytes()).map_err(ReportError::Print)
 }
 
-fn text(input: &ReportInput<'_>, model: &Model) -> String {
+/// Width of the terminal that standard output is; `None` where it is none.
+pub(super) fn width() -> Option<usize> {
+    Table::new().width().map(usize::from)
+}
+
+fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String {
     let mut text = format!("{}\n", input.plan.file.title);
     text.push_str(&format!(
         "{}, {}, {} of {} stored, {} diverged\n",
@@ -33,13 +42,17 @@ fn text(input: &ReportInput<'_>, model: &Model) -> String {
         plural(model.planned, "run"),
         model.diverged.len(),
     ));
-    for run in &model.diverged {
+    for run in model.diverged.iter().take(MOST_DIVERGED) {
         let iteration = run.iteration.map_or(String::new(), |i| format!(" in iteration {i}"));
         let arm = &model.arms[run.arm].name;
         text.push_str(&format!(
             "  diverged{iteration}: {} ({arm}, replicate {})\n",
             run.id, run.replicate
         ));
+    }
+    if model.diverged.len() > MOST_DIVERGED {
+        let more = plural(model.diverged.len() - MOST_DIVERGED, "diverged run");
+        text.push_str(&format!("  {more} more: see {FILE}\n"));
     }
     if let Some(headline) = input.metrics.first() {
         text.push_str(&format!(
@@ -48,7 +61,7 @@ fn text(input: &ReportInput<'_>, model: &Model) -> String {
             headline.name,
             method(input),
         ));
-        text.push_str(&metrics(input, model));
+        text.push_str(&fitting_metrics(input, model, width));
         if !model.effects.is_empty() {
             text.push_str(&format!(
                 "\nEffect of each factor on {}: difference of pooled means; interval: {}\n",
@@ -65,7 +78,25 @@ fn method(input: &ReportInput<'_>) -> String {
     format!("{}, level {}", Bootstrap::METHOD, input.options.level)
 }
 
-fn metrics(input: &ReportInput<'_>, model: &Model) -> String {
+/// The table with as many metrics as fit the width, one at least.
+fn fitting_metrics(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String {
+    let fits = |text: &str| {
+        width.is_none_or(|width| text.lines().all(|line| line.chars().count() <= width))
+    };
+    let mut shown = input.metrics.len();
+    let mut text = metrics(input, model, shown);
+    while shown > 1 && !fits(&text) {
+        shown -= 1;
+        text = metrics(input, model, shown);
+    }
+    if shown < input.metrics.len() {
+        let more = plural(input.metrics.len() - shown, "metric");
+        text.push_str(&format!("{more} more: see {FILE}\n"));
+    }
+    text
+}
+
+fn metrics(input: &ReportInput<'_>, model: &Model, shown: usize) -> String {
     let by_levels = model.arms.iter().all(|arm| arm.levels.is_some());
     let mut header = vec![left("#")];
     if by_levels {
@@ -74,7 +105,7 @@ fn metrics(input: &ReportInput<'_>, model: &Model) -> String {
         header.push(left("arm"));
     }
     header.extend([right("n"), right("diverged")]);
-    for (place, metric) in input.metrics.iter().enumerate() {
+    for (place, metric) in input.metrics.iter().enumerate().take(shown) {
         header.push(right(&folded(metric.name)));
         if place == 0 {
             header.push(right("interval"));
@@ -92,7 +123,7 @@ fn metrics(input: &ReportInput<'_>, model: &Model) -> String {
         }
         let n = arm.metrics.first().map_or(0, |estimate| estimate.n);
         row.extend([right(&n.to_string()), right(&arm.diverged.to_string())]);
-        for (place, estimate) in arm.metrics.iter().enumerate() {
+        for (place, estimate) in arm.metrics.iter().enumerate().take(shown) {
             let decimals = decimals[place];
             let value = estimate.value.map(|value| fixed(value, decimals));
             row.push(right(&value.unwrap_or_else(|| "-".into())));
@@ -145,7 +176,8 @@ fn table(header: Vec<Cell>) -> Table {
     let mut table = Table::new();
     let rule = LineStyle::none().fill('─').junction('─');
     table.load_style(TableStyle::new().header_separator(rule));
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    // What is printed does not depend on what standard output happens to be.
+    table.force_no_tty();
     table.set_header(header);
     table
 }

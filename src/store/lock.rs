@@ -71,6 +71,9 @@ impl Drop for Lock {
     fn drop(&mut self) {
         // The name is only read while the lock is held, so a failure here misleads nobody.
         let _ = self.file.set_len(0);
+        // Closing the file would do, unless another thread is just starting a process, which holds
+        // a copy of it for a moment.
+        let _ = self.file.unlock();
     }
 }
 

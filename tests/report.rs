@@ -1,0 +1,440 @@
+//! Reports of small literal results: what they say, and that they stand on their own.
+
+use std::path::Path;
+
+use ceteris::analysis::Estimator;
+use ceteris::report::{self, Options, ReportInput};
+use ceteris::store::{ResultsDirectory, RunEnvironment, table_schema};
+use ceteris::studies::{CohortOutcome, CurveView, RunOutcome, RunStatus};
+use ceteris::study::{Plan, Run, StudyFile, plan};
+use polars::df;
+use polars::prelude::*;
+
+/// Two factors, three replicates. The title has what HTML must escape.
+const GRID: &str = r#"
+[study]
+kind = "policy-gradient"
+name = "tiny"
+title = "Clipping & <scaling>"
+description = "Two factors in small."
+seed = 7
+replicates = 3
+
+[base]
+preset = "classic-control/pendulum"
+
+[factors]
+value_clip = ["none", "max"]
+
+[factors.annealing]
+off = { policy_annealing = "none", value_annealing = "none" }
+on = { policy_annealing = "linear", value_annealing = "linear" }
+"#;
+
+const ONE: &str = r#"
+[study]
+kind = "policy-gradient"
+name = "one"
+title = "One run"
+seed = 7
+replicates = 1
+
+[base]
+preset = "classic-control/pendulum"
+"#;
+
+const VIEW: CurveView = CurveView {
+    table: "iterations",
+    x: "steps",
+    x_label: "environment steps",
+    y: "return_mean",
+    y_label: "return of training episodes",
+};
+
+fn planned(text: &str) -> Plan {
+    plan(StudyFile::parse(Path::new("tiny.toml"), text).unwrap())
+}
+
+/// The headline of a run: 100 for `max`, 10 for annealing, and the replicate.
+fn headline(arm: &str, replicate: u64) -> f64 {
+    let clip = if arm.contains("value_clip=max") { 100.0 } else { 0.0 };
+    let annealing = if arm.contains("annealing=on") { 10.0 } else { 0.0 };
+    [0.0, 1.0, 5.0][usize::try_from(replicate).unwrap()] + clip + annealing
+}
+
+/// Stored tables; the second run of the plan diverged in iteration 1 and has no metric.
+fn input<'a>(plan: &'a Plan, diverged: bool) -> ReportInput<'a> {
+    let died = |index: usize| diverged && index == 1;
+    let runs = plan.runs.iter().enumerate();
+    let ids: Vec<&str> = plan.runs.iter().map(|run| run.id.as_ref()).collect();
+    let status: Vec<&str> =
+        runs.clone().map(|(i, _)| if died(i) { "diverged" } else { "finished" }).collect();
+    let iteration: Vec<Option<u32>> = runs.clone().map(|(i, _)| died(i).then_some(1)).collect();
+    let mut table =
+        df!("run_id" => &ids, "status" => status, "diverged_iteration" => iteration).unwrap();
+    // The stored name of an arm may be out of date, and is not read.
+    table.with_column(Column::new("arm".into(), vec!["stale"; ids.len()])).unwrap();
+    let metrics = plan.file.study.metrics();
+    for metric in metrics {
+        let values: Vec<Option<f64>> = runs
+            .clone()
+            .map(|(i, run)| (!died(i)).then(|| headline(&run.arm, run.replicate)))
+            .collect();
+        table.with_column(Column::new(metric.name.into(), values)).unwrap();
+    }
+    let (mut of_run, mut steps, mut returns) = (vec![], vec![], vec![]);
+    for (index, run) in runs {
+        for iteration in 0u32..if died(index) { 1 } else { 4 } {
+            of_run.push(run.id.to_string());
+            steps.push(u64::from(iteration + 1) * 2048);
+            let value = headline(&run.arm, run.replicate) - 50.0 / f64::from(iteration + 1);
+            returns.push((iteration > 0 || run.replicate > 0).then_some(value));
+        }
+    }
+    let iterations = df!("run_id" => of_run, "steps" => steps, "return_mean" => returns).unwrap();
+    ReportInput {
+        facts: vec![("Commit".into(), "0123abc".into()), ("Device".into(), "cpu: any".into())],
+        plan,
+        runs: table,
+        views: vec![(VIEW, iterations)],
+        metrics,
+        options: Options::default(),
+        command: "ceteris report out/tiny".into(),
+    }
+}
+
+fn terminal(input: &ReportInput<'_>) -> String {
+    let mut out = Vec::new();
+    report::terminal(input, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn words(line: &str) -> Vec<&str> {
+    line.split_whitespace().collect()
+}
+
+#[test]
+fn the_terminal_shows_the_numbers_of_every_arm() {
+    let plan = planned(GRID);
+    let text = terminal(&input(&plan, false));
+    assert_eq!(text.lines().next(), Some("Clipping & <scaling>"));
+    assert_eq!(text.lines().nth(1), Some("4 arms, 3 replicates, 12 of 12 runs stored, 0 diverged"));
+    // Replicates have 0, 1 and 5: mean 2, and a bootstrap interval from all-0 to all-5, because
+    // either has a probability of 1/27, more than 0.025.
+    let arms: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Final metrics"))
+        .map(words)
+        .filter(|line| line.first().is_some_and(|number| number.parse::<u32>().is_ok()))
+        .collect();
+    assert_eq!(arms.len(), 4, "{text}");
+    assert_eq!(arms[0][..8], ["1", "none", "off", "3", "0", "2.0", "[0.0,", "5.0]"]);
+    assert_eq!(arms[1][..8], ["2", "none", "on", "3", "0", "12.0", "[10.0,", "15.0]"]);
+    assert_eq!(arms[2][..8], ["3", "max", "off", "3", "0", "102.0", "[100.0,", "105.0]"]);
+    assert_eq!(arms[3][..8], ["4", "max", "on", "3", "0", "112.0", "[110.0,", "115.0]"]);
+}
+
+#[test]
+fn the_terminal_shows_the_effect_of_every_factor() {
+    let plan = planned(GRID);
+    let text = terminal(&input(&plan, false));
+    // The replicates cancel: the intervals are points.
+    let effects: Vec<Vec<&str>> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Effect of each factor"))
+        .map(words)
+        .filter(|line| line.len() == 8)
+        .collect();
+    assert_eq!(
+        effects,
+        [
+            ["value_clip", "none", "max", "6", "6", "+100.0", "[+100.0,", "+100.0]"],
+            ["annealing", "off", "on", "6", "6", "+10.0", "[+10.0,", "+10.0]"],
+        ]
+    );
+}
+
+#[test]
+fn diverged_runs_are_named_and_counted() {
+    let plan = planned(GRID);
+    let input = input(&plan, true);
+    let id = plan.runs[1].id.to_string();
+    let text = terminal(&input);
+    assert!(text.contains("12 of 12 runs stored, 1 diverged"), "{text}");
+    assert!(
+        text.contains(&format!(
+            "diverged in iteration 1: {id} (value_clip=none,annealing=on, replicate 0)"
+        )),
+        "{text}"
+    );
+    let page = report::html(&input).unwrap();
+    assert!(page.contains(&format!("<code>{id}</code>")));
+    assert!(page.contains("12 runs, of which 1 diverged and counts until then"));
+}
+
+#[test]
+fn the_page_loads_nothing_from_elsewhere() {
+    let plan = planned(GRID);
+    let page = report::html(&input(&plan, true)).unwrap();
+    for (name, value) in attributes(&page) {
+        if ["src", "srcset", "href", "action", "data", "poster", "xlink:href"].contains(&name) {
+            assert!(value.starts_with('#') || value.starts_with("data:"), "{name}={value}");
+        }
+    }
+    for text in ["http:", "https:", "url(", "@import", "//cdn"] {
+        assert!(!page.contains(text), "{text}");
+    }
+}
+
+#[test]
+fn the_page_is_well_formed() {
+    for (text, diverged) in [(GRID, true), (GRID, false), (ONE, false)] {
+        let plan = planned(text);
+        let page = report::html(&input(&plan, diverged)).unwrap();
+        assert_eq!(unbalanced(&page), None);
+    }
+    // The check itself can fail.
+    assert_eq!(unbalanced("<p><b>x</p></b>"), Some("p".into()));
+    assert_eq!(unbalanced("<div>"), Some("div".into()));
+}
+
+#[test]
+fn every_arm_fact_and_definition_is_on_the_page() {
+    let plan = planned(GRID);
+    let page = report::html(&input(&plan, false)).unwrap();
+    assert!(page.contains("<title>Clipping &amp; &lt;scaling&gt;</title>"));
+    let text = visible(&page);
+    for arm in &plan.file.arms {
+        let name = arm.name.replace(',', ", ");
+        // Its panel and its row of dots; its row in the table shows the levels.
+        assert!(text.matches(&name).count() >= 2, "{name}");
+    }
+    for metric in plan.file.study.metrics() {
+        assert!(text.contains(metric.name) && text.contains(metric.meaning), "{}", metric.name);
+    }
+    for fact in ["Two factors in small.", "0123abc", "cpu: any", "replicates = 3"] {
+        assert!(text.contains(fact), "{fact}");
+    }
+    assert!(!text.contains("stale"));
+}
+
+#[test]
+fn every_figure_has_a_caption_and_words_for_those_who_cannot_see_it() {
+    let plan = planned(GRID);
+    let page = report::html(&input(&plan, true)).unwrap();
+    let figures: Vec<&str> = page.split("<figure>").skip(1).collect();
+    // Effects, curves by factor, curves by arm, runs.
+    assert_eq!(figures.len(), 4);
+    for (number, figure) in figures.iter().enumerate() {
+        let figure = figure.split("</figure>").next().unwrap();
+        let caption = figure.split("<figcaption>").nth(1).unwrap();
+        let said = visible(caption);
+        assert!(said.starts_with(&format!("Figure {}. ", number + 1)), "{said}");
+        assert!(said.contains("95% interval (percentile bootstrap over replicates, "), "{said}");
+        assert!(said.contains(" runs"), "{said}");
+        assert!(said.contains("Made by ceteris report out/tiny."), "{said}");
+        assert!(figure.contains("role=\"img\" aria-label=\""), "{said}");
+    }
+    // A drawing says what it shows, or is hidden because what surrounds it does.
+    for drawing in page.split("<svg").skip(1) {
+        let head = drawing.split('>').next().unwrap();
+        assert!(head.contains("aria-label=\"") || head.contains("aria-hidden=\"true\""), "{head}");
+    }
+    assert!(page.contains("by level of value_clip. none ends at"));
+    // Tables have captions and their heads a scope.
+    assert_eq!(page.matches("<table").count(), page.matches("<caption>").count());
+    assert_eq!(
+        page.matches("<th").count() - page.matches("<thead").count(),
+        page.matches(" scope=").count()
+    );
+}
+
+#[test]
+fn colours_come_from_the_page() {
+    let plan = planned(GRID);
+    let page = report::html(&input(&plan, true)).unwrap();
+    for drawing in page.split("<svg").skip(1) {
+        let drawing = drawing.split("</svg>").next().unwrap();
+        assert!(!drawing.contains("\"#"), "a fixed colour in {drawing}");
+    }
+    assert!(page.contains("prefers-color-scheme: dark"));
+}
+
+#[test]
+fn tables_can_be_downloaded() {
+    let plan = planned(GRID);
+    let page = report::html(&input(&plan, false)).unwrap();
+    let links: Vec<(&str, &str)> =
+        attributes(&page).into_iter().filter(|(name, _)| *name == "download").collect();
+    let files: Vec<&str> = links.iter().map(|(_, file)| *file).collect();
+    for file in ["metrics", "effects", "runs", "curves-by-arm", "curves-by-factor"] {
+        assert!(files.contains(&format!("tiny-{file}.csv").as_str()), "{file} of {files:?}");
+    }
+    assert!(page.contains(
+        "data:text/csv;charset=utf-8,metric,factor,from,to,n_from,n_to,replicates,missing,\
+         estimate,low,high,estimator,interval,interval_level,resamples%0A"
+    ));
+}
+
+#[test]
+fn one_run_has_no_interval_and_no_effects() {
+    let plan = planned(ONE);
+    let input = input(&plan, false);
+    let page = report::html(&input).unwrap();
+    assert!(page.contains("There is one replicate, so there is no interval."));
+    assert!(!page.contains("id=\"effects\""));
+    assert_eq!(page.matches("<figure>").count(), 2);
+    let text = terminal(&input);
+    assert!(text.contains("1 arm, 1 replicate, 1 of 1 run stored, 0 diverged"), "{text}");
+    assert!(!text.contains("Effect of each factor"));
+}
+
+#[test]
+fn what_is_not_stored_yet_is_said() {
+    let plan = planned(GRID);
+    let mut input = input(&plan, false);
+    input.runs = input.runs.slice(0, 5);
+    let page = report::html(&input).unwrap();
+    assert!(
+        visible(&page).contains("The study is not complete: 7 runs of its plan are not stored.")
+    );
+    input.runs = input.runs.slice(0, 0);
+    input.views[0].1 = input.views[0].1.slice(0, 0);
+    let page = report::html(&input).unwrap();
+    assert_eq!(unbalanced(&page), None);
+    assert!(visible(&page).contains("No run has a value of return_mean yet."));
+    assert!(terminal(&input).contains("0 of 12 runs stored"));
+}
+
+#[test]
+fn a_report_is_the_same_every_time() {
+    let plan = planned(GRID);
+    let first = report::html(&input(&plan, true)).unwrap();
+    let mut shuffled = input(&plan, true);
+    shuffled.runs = shuffled.runs.reverse();
+    shuffled.views[0].1 = shuffled.views[0].1.reverse();
+    assert!(first == report::html(&shuffled).unwrap());
+}
+
+#[test]
+fn a_results_directory_gets_its_report() {
+    let plan = planned(GRID);
+    let study = plan.file.study;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("out");
+    let mut directory = ResultsDirectory::open(&path, &plan, &RunEnvironment::cpu()).unwrap();
+    let runs: Vec<&Run> = plan.runs.iter().collect();
+    let outcome = |run: &&Run| RunOutcome {
+        status: RunStatus::Finished,
+        metrics: vec![Some(headline(&run.arm, run.replicate)); study.metrics().len()],
+    };
+    let empty = |table| DataFrame::empty_with_schema(&table_schema(table));
+    let cohort = CohortOutcome {
+        runs: runs.iter().map(outcome).collect(),
+        tables: study.tables().iter().map(empty).collect(),
+    };
+    directory.commit(&runs, cohort).unwrap();
+    directory.finish().unwrap();
+    drop(directory);
+
+    let results = ResultsDirectory::read(&path).unwrap();
+    let mut out = Vec::new();
+    let page = report::write(&results, &Options::default(), &mut out).unwrap();
+    assert_eq!(page, path.join("report.html"));
+    assert!(String::from_utf8(out).unwrap().contains("12 of 12 runs stored"));
+    let html = std::fs::read_to_string(&page).unwrap();
+    assert_eq!(unbalanced(&html), None);
+    for fact in ["Commit", "Device", "Study seed", "tiny.toml"] {
+        assert!(visible(&html).contains(fact), "{fact}");
+    }
+    // Only the report was added, under its own name.
+    let names = |path: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(path).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    };
+    assert!(!names(&path).iter().any(|name| name.ends_with(".tmp")));
+
+    let options = Options { estimator: Estimator::Iqm, resamples: Some(200), level: 0.9 };
+    let elsewhere = folder.path().join("iqm.html");
+    report::write_to(&results, &options, &elsewhere, &mut Vec::new()).unwrap();
+    let html = std::fs::read_to_string(&elsewhere).unwrap();
+    let text = visible(&html);
+    assert!(text.contains("90% interval (percentile bootstrap over replicates, 200 resamples)"));
+    assert!(text.contains("Interquartile mean (IQM) of every metric"));
+    assert!(text.contains("iqm.html --estimator iqm --resamples 200 --level 0.9"));
+    assert_eq!(std::fs::read_to_string(&page).unwrap().matches("200 resamples").count(), 0);
+}
+
+/// Every attribute of every tag, outside of scripts and styles.
+fn attributes(page: &str) -> Vec<(&str, &str)> {
+    let mut attributes = Vec::new();
+    for (_, tag) in tags(page) {
+        let mut rest = tag;
+        while let Some((head, tail)) = rest.split_once("=\"") {
+            let name = head.rsplit(char::is_whitespace).next().unwrap();
+            let (value, tail) = tail.split_once('"').unwrap();
+            attributes.push((name, value));
+            rest = tail;
+        }
+    }
+    attributes
+}
+
+/// The tags of a page: where each begins, and what stands between `<` and `>`.
+fn tags(page: &str) -> Vec<(usize, &str)> {
+    let mut tags = Vec::new();
+    let mut at = 0;
+    while let Some(offset) = page[at..].find('<') {
+        let start = at + offset + 1;
+        let mut quoted = false;
+        let end = page[start..]
+            .find(|c| {
+                quoted ^= c == '"';
+                c == '>' && !quoted
+            })
+            .map(|end| start + end)
+            .unwrap();
+        let tag = &page[start..end];
+        tags.push((start - 1, tag));
+        at = end + 1;
+        for raw in ["script", "style"] {
+            if tag == raw {
+                at += page[at..].find(&format!("</{raw}>")).unwrap();
+            }
+        }
+    }
+    tags
+}
+
+/// The first element that is not closed where it should be.
+fn unbalanced(page: &str) -> Option<String> {
+    const VOID: [&str; 5] = ["meta", "link", "br", "wbr", "!DOCTYPE"];
+    let mut open: Vec<&str> = Vec::new();
+    for (_, tag) in tags(page) {
+        let name = tag.split([' ', '/']).find(|part| !part.is_empty()).unwrap();
+        if tag.starts_with('/') {
+            match open.pop() {
+                Some(expected) if expected == name => {}
+                _ => return Some(name.into()),
+            }
+        } else if !tag.ends_with('/') && !VOID.contains(&name) {
+            open.push(name);
+        }
+    }
+    open.first().map(|name| (*name).into())
+}
+
+/// The text between the tags.
+fn visible(page: &str) -> String {
+    let mut text = String::new();
+    let mut from = 0;
+    for (start, tag) in tags(page) {
+        text.push_str(&page[from.min(start)..start]);
+        from = start + tag.len() + 2;
+        if tag == "script" || tag == "style" {
+            from += page[from..].find("</").unwrap();
+        }
+    }
+    text.push_str(&page[from.min(page.len())..]);
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&")
+}
