@@ -129,7 +129,11 @@ impl Status {
             )?;
         }
         if self.not_in_study > 0 {
-            writeln!(out, "{} more stored runs are not in this study file.", self.not_in_study)?;
+            writeln!(
+                out,
+                "{} more stored runs are not in this study file as this version reads it.",
+                self.not_in_study
+            )?;
         }
         if results.incomplete() > 0 && self.writing.is_none() {
             let sets = results.incomplete();

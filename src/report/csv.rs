@@ -20,7 +20,6 @@ pub(super) fn link(frame: &DataFrame) -> PolarsResult<String> {
 #[cfg(test)]
 mod tests {
     use polars::df;
-    use polars::prelude::*;
 
     #[test]
     fn cells_survive_the_address() {

@@ -2,7 +2,7 @@
 //!
 //! [`ReportInput`] is everything a report shows; the arm of a run is taken from the plan by
 //! `run_id`, because a stored run may serve several arms and an arm may have been renamed since.
-//! [`terminal`] and [`html`] render it; [`write`] does both for a results directory.
+//! [`terminal`] and [`html`] render it; [`write()`] does both for a results directory.
 
 mod csv;
 mod figure;
