@@ -170,6 +170,19 @@ fn diverged_runs_are_named_and_counted() {
     let page = report::html(&input).unwrap();
     assert!(page.contains(&format!("<code>{id}</code>")));
     assert!(page.contains("12 runs, of which 1 diverged and counts until then"));
+    assert!(page.contains("11 runs with a value; diverged runs have none"));
+}
+
+#[test]
+fn a_diverged_run_counts_with_what_it_has_and_that_is_said() {
+    let plan = planned(GRID);
+    let mut input = input(&plan, true);
+    let complete = self::input(&plan, false).runs;
+    let name = plan.file.study.metrics()[0].name;
+    input.runs.with_column(complete.column(name).unwrap().clone()).unwrap();
+    let page = report::html(&input).unwrap();
+    assert!(page.contains("12 runs, of which 1 diverged and counts with what it had by then"));
+    assert!(terminal(&input).contains("a diverged run counts with the metrics it had by then"));
 }
 
 #[test]
@@ -210,7 +223,9 @@ fn every_arm_fact_and_definition_is_on_the_page() {
         assert!(text.matches(&name).count() >= 2, "{name}");
     }
     for metric in plan.file.study.metrics() {
-        assert!(text.contains(metric.name) && text.contains(metric.meaning), "{}", metric.name);
+        // The first letter is made a capital, and backticks become markup.
+        let meaning = metric.meaning.trim_end_matches('.').replace('`', "");
+        assert!(text.contains(metric.name) && text.contains(&meaning[1..]), "{}", metric.name);
     }
     for fact in ["Two factors in small.", "0123abc", "cpu: any", "replicates = 3"] {
         assert!(text.contains(fact), "{fact}");

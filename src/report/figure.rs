@@ -149,6 +149,10 @@ impl Axis {
         number.clamp(self.low, self.high)
     }
 
+    fn label(&self, at: f64) -> String {
+        tick(at, self.low.abs().max(self.high.abs()))
+    }
+
     /// Round numbers inside, at most so many.
     fn ticks(&self, most: usize) -> Vec<f64> {
         // A handful of ticks.
@@ -192,8 +196,8 @@ impl Ranged for Axis {
 }
 
 impl ValueFormatter<f64> for Axis {
-    fn format(value: &f64) -> String {
-        tick(*value)
+    fn format_ext(&self, value: &f64) -> String {
+        self.label(*value)
     }
 }
 
@@ -387,7 +391,7 @@ pub(super) fn strip(strip: &Strip<'_>) -> Result<String, ReportError> {
 /// The labels of the axis below the rows of a dot plot, each with its place along it in 0..=1.
 pub(super) fn strip_labels(axis: Axis) -> Vec<(f64, String)> {
     let place = |at: f64| (at - axis.low) / (axis.high - axis.low);
-    axis.ticks(5).into_iter().map(|at| (place(at), tick(at))).collect()
+    axis.ticks(5).into_iter().map(|at| (place(at), axis.label(at))).collect()
 }
 
 type StripChart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;

@@ -438,7 +438,7 @@ impl Page<'_> {
                     @for metric in input.metrics {
                         dt { code { (breakable(metric.name)) } }
                         dd {
-                            (metric.meaning)
+                            (prose(&capitalised(metric.meaning.trim_end_matches('.')))) "."
                             @if !metric.unit.is_empty() { " Unit: " (metric.unit) "." }
                         }
                     }
@@ -456,7 +456,11 @@ impl Page<'_> {
         let caption = html! {
             (capitalised(input.options.estimator.words())) " of every metric over the runs of each "
             "arm" (with_interval(self.interval(input.options.tables())))
-            " n: runs with a value of the first metric."
+            " n: runs with a value of the first metric"
+            @if model.diverged_with_value > 0 {
+                "; a diverged run counts with what it had by then"
+            }
+            "."
         };
         let head = html! {
             th.n scope="col" { "Arm" }
@@ -695,11 +699,17 @@ impl Page<'_> {
         })
     }
 
+    /// How many runs the headline is made of, and what diverged runs have to do with it.
     fn runs_with_headline(&self) -> String {
         let runs: usize = self.model.arms.iter().map(|arm| arm.seeds.len()).sum();
-        match self.model.diverged.len() {
-            0 => plural(runs, "run"),
-            diverged => format!("{} with a value ({diverged} diverged)", plural(runs, "run")),
+        let runs = plural(runs, "run");
+        match (self.model.diverged.len(), self.model.diverged_with_value) {
+            (0, _) => runs,
+            (_, 0) => format!("{runs} with a value; diverged runs have none"),
+            (_, 1) => format!("{runs}, of which 1 diverged and counts with what it had by then"),
+            (_, counted) => {
+                format!("{runs}, of which {counted} diverged and count with what they had by then")
+            }
         }
     }
 }
@@ -829,6 +839,15 @@ fn capitalised(text: &str) -> String {
     match letters.next() {
         Some(first) => first.to_uppercase().chain(letters).collect(),
         None => String::new(),
+    }
+}
+
+/// Prose in which backticks mark code.
+fn prose(text: &str) -> Markup {
+    html! {
+        @for (place, part) in text.split('`').enumerate() {
+            @if place % 2 == 1 { code { (part) } } @else { (part) }
+        }
     }
 }
 

@@ -116,6 +116,8 @@ pub(super) struct Model {
     pub(super) effects: Vec<Effect>,
     pub(super) views: Vec<View>,
     pub(super) diverged: Vec<DivergedRun>,
+    /// Runs of arms that diverged and yet have a value of the headline.
+    pub(super) diverged_with_value: usize,
     /// Distinct runs of the plan, and how many of them are stored.
     pub(super) planned: usize,
     pub(super) stored: usize,
@@ -156,12 +158,14 @@ impl Model {
             })
             .collect();
         let mut diverged: BTreeMap<String, DivergedRun> = BTreeMap::new();
+        let mut diverged_with_value = 0;
         for (row, headline) in members.stored_rows.iter().zip(headline) {
             let member = &input.plan.members[row.member];
             let arm = &mut arms[member.arm];
             arm.stored += 1;
             if let Some(iteration) = members.diverged[row.row] {
                 arm.diverged += 1;
+                diverged_with_value += usize::from(headline.is_some());
                 let id = input.plan.runs[member.run].id.to_string();
                 diverged.entry(id.clone()).or_insert(DivergedRun {
                     id,
@@ -188,6 +192,7 @@ impl Model {
             effects,
             views,
             diverged,
+            diverged_with_value,
             planned: input.plan.runs.len(),
             stored: members.stored,
             replicates: file.replicates.len(),

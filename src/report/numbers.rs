@@ -45,8 +45,8 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// The label of an axis tick: short, with k and M.
-pub(super) fn tick(number: f64) -> String {
+/// The label of a tick of an axis that reaches this far: short, with the same k or M all along.
+pub(super) fn tick(number: f64, reach: f64) -> String {
     let short = |scaled: f64, suffix: &str| {
         // Ticks are round numbers; this hides the representation error of their sums.
         let text = format!("{scaled:.6}");
@@ -54,11 +54,12 @@ pub(super) fn tick(number: f64) -> String {
         let text = if text == "-0" { "0" } else { text };
         format!("{}{suffix}", text.replace('-', "\u{2212}"))
     };
-    match number.abs() {
-        size if size >= 1e9 => format!("{number:.0e}").replace('-', "\u{2212}"),
+    match reach.abs() {
+        _ if number == 0.0 => "0".into(),
+        size if size >= 1e9 => format!("{number:.1e}").replace('-', "\u{2212}"),
         size if size >= 1e6 => short(number / 1e6, "M"),
         size if size >= 1e4 => short(number / 1e3, "k"),
-        size if size > 0.0 && size < 1e-5 => format!("{number:.0e}").replace('-', "\u{2212}"),
+        size if size < 1e-4 => format!("{number:.1e}").replace('-', "\u{2212}"),
         _ => short(number, ""),
     }
 }
@@ -85,10 +86,12 @@ mod tests {
         assert_eq!(signed(0.0, 1), "0.0");
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(80), "80");
-        assert_eq!(tick(50_000.0), "50k");
-        assert_eq!(tick(1_500_000.0), "1.5M");
-        assert_eq!(tick(-0.30000000000000004), "\u{2212}0.3");
-        assert_eq!(tick(0.0), "0");
+        assert_eq!(tick(5000.0, 24_576.0), "5k");
+        assert_eq!(tick(-1000.0, 1500.0), "\u{2212}1000");
+        assert_eq!(tick(500_000.0, 1_500_000.0), "0.5M");
+        assert_eq!(tick(-0.30000000000000004, 0.4), "\u{2212}0.3");
+        assert_eq!(tick(0.0, 1e12), "0");
+        assert_eq!(tick(2.5e9, 3e9), "2.5e9");
         assert_eq!(plural(1, "run"), "1 run");
         assert_eq!(plural(2000, "run"), "2,000 runs");
     }

@@ -62,6 +62,9 @@ fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String 
             method(input),
         ));
         text.push_str(&fitting_metrics(input, model, width));
+        if model.diverged_with_value > 0 {
+            text.push_str("a diverged run counts with the metrics it had by then\n");
+        }
         if !model.effects.is_empty() {
             text.push_str(&format!(
                 "\nEffect of each factor on {}: difference of pooled means; interval: {}\n",

@@ -23,6 +23,9 @@ const LOG_2_PI: f64 = 1.837_877_066_409_345_3;
 const UNBOUNDED: f32 = 1e30;
 const ADAM_BETA1: f32 = 0.9;
 const ADAM_BETA2: f32 = 0.999;
+// Not `1.0 - ADAM_BETA2`: in single precision that is off by 5e-5.
+const ADAM_ONE_MINUS_BETA1: f32 = 0.1;
+const ADAM_ONE_MINUS_BETA2: f32 = 0.001;
 const METRICS: usize = 8;
 
 /// A choice that agents of a cohort may make differently.
@@ -549,9 +552,9 @@ impl Group {
         let scale = per_agent(steps.iter().map(|step| step.scale), &device);
         let root_scale = per_agent(steps.iter().map(|step| step.root_scale), &device);
         let first = self.first_moment.clone().mul_scalar(ADAM_BETA1)
-            + gradient.clone().mul_scalar(1.0 - ADAM_BETA1);
+            + gradient.clone().mul_scalar(ADAM_ONE_MINUS_BETA1);
         let second = self.second_moment.clone().mul_scalar(ADAM_BETA2)
-            + (gradient.clone() * gradient.clone()).mul_scalar(1.0 - ADAM_BETA2);
+            + (gradient.clone() * gradient.clone()).mul_scalar(ADAM_ONE_MINUS_BETA2);
         let direction = optimizer.select(|optimizer| match optimizer {
             Optimizer::Adam => {
                 first.clone() / (second.clone().sqrt() * root_scale.clone() + self.epsilon.clone())
