@@ -13,7 +13,7 @@ use common::{Trained, base, train};
 /// Largest deviation allowed after two iterations, 12 optimiser steps each: absolute below one,
 /// relative above. Adam divides by the root of the second moment, so early steps turn rounding of
 /// tiny gradients into differences of up to a step's length, 3e-3.
-const TOLERANCE: f64 = 2e-3;
+const TOLERANCE: f64 = 1e-3;
 
 fn deviation(cpu: &[Trained], gpu: &[Trained]) -> f64 {
     let mut worst = 0.0_f64;
