@@ -131,7 +131,10 @@ fn an_interrupt_stops_cleanly_and_the_same_command_continues() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(150));
+    // The manifest is written after the signal is caught and before training starts.
+    while !out.join("manifest.json").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
