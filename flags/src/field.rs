@@ -119,6 +119,17 @@ pub enum SetError {
     },
 }
 
+/// Why fields that are fine one by one do not fit together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Problem {
+    /// The fields involved; the first is the one to point at.
+    pub fields: Vec<&'static str>,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: String,
+}
+
 /// A configuration whose fields can be read and written by name.
 pub trait Flags {
     /// Every field, in the order of declaration.

@@ -37,7 +37,7 @@
 mod field;
 mod value;
 
-pub use field::{Field, Flags, SetError, Within, nearest};
+pub use field::{Field, Flags, Problem, SetError, Within, nearest};
 pub use value::{FlagValue, Kind, Level, Value};
 
 /// Declares an enumeration whose variants are the named levels of a flag.

@@ -6,6 +6,7 @@
 
 use std::sync::atomic::AtomicBool;
 
+pub use flags::Problem;
 use flags::{Field, Value};
 use polars::prelude::DataFrame;
 
@@ -54,17 +55,6 @@ pub struct Preset {
     pub about: &'static str,
     /// TOML that assigns every field but the ones that the study file must choose.
     pub toml: &'static str,
-}
-
-/// Why fields that are fine one by one do not fit together.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
-    /// The fields involved; the first is the one to point at.
-    pub fields: Vec<&'static str>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
 }
 
 /// Type of a stored column.

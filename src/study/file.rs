@@ -1517,12 +1517,20 @@ error: one mistake in t.toml; nothing was run";
     }
 
     #[test]
-    fn every_preset_of_every_study_is_valid() {
+    fn every_preset_of_every_study_is_valid_and_complete() {
         for study in registry() {
             for preset in study.presets() {
-                if let Err(diagnostics) = preset_settings(*study, preset) {
-                    panic!("{diagnostics}");
-                }
+                let settings = preset_settings(*study, preset)
+                    .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
+                // The environment is the study file's to choose; every other field is spelled out.
+                let set: Vec<&str> = settings.iter().map(|(field, _)| *field).collect();
+                let missing: Vec<&str> = study
+                    .fields()
+                    .iter()
+                    .map(|field| field.name)
+                    .filter(|name| !set.contains(name))
+                    .collect();
+                assert_eq!(missing, ["environment"], "{}", preset.name);
             }
         }
     }

@@ -12,15 +12,13 @@ use super::config::{
 };
 use super::learner::{
     Batch, CohortSpec, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, StepSize,
-    TARGET_COLUMNS, Targets, minibatch_sizes,
+    TARGET_COLUMNS, Targets, UNBOUNDED, minibatch_sizes,
 };
 use crate::device::LearnerDevice;
 use crate::math;
 use crate::network::{Layer, Layout, NetworkShape, Parameters, to_f32};
 
 const LOG_2_PI: f64 = 1.837_877_066_409_345_3;
-/// Stands for "no bound": large enough never to bind, small enough to stay finite in products.
-const UNBOUNDED: f32 = 1e30;
 const ADAM_BETA1: f32 = 0.9;
 const ADAM_BETA2: f32 = 0.999;
 // Not `1.0 - ADAM_BETA2`: in single precision that is off by 5e-5.

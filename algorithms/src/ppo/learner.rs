@@ -11,6 +11,10 @@ use crate::network::{NetworkShape, Parameters};
 /// Columns of [`Targets`].
 pub const TARGET_COLUMNS: usize = 5;
 
+/// Stands for "no bound" on a ratio or a norm: large enough never to bind, small enough to stay finite
+/// in products.
+pub const UNBOUNDED: f32 = 1e30;
+
 /// A batch of every agent: what one iteration learns from.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {

@@ -11,4 +11,4 @@ pub mod validate;
 
 pub use config::PpoConfig;
 pub use learner::Learner;
-pub use validate::{Problem, ValidPpoConfig};
+pub use validate::ValidPpoConfig;

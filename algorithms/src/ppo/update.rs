@@ -10,7 +10,7 @@ use super::config::{
 };
 use super::learner::{
     Batch, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, Phase, StepSize,
-    TARGET_COLUMNS, Targets,
+    TARGET_COLUMNS, Targets, UNBOUNDED,
 };
 use super::rollout::Rollout;
 use super::validate::ValidPpoConfig;
@@ -18,8 +18,6 @@ use crate::network::{NetworkShape, to_f32};
 
 const ADAM_BETA1: f64 = 0.9;
 const ADAM_BETA2: f64 = 0.999;
-/// Stands for "no bound" on the probability ratio.
-const UNBOUNDED: f32 = 1e30;
 
 /// What an agent carries from one iteration's update to the next, beside its parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

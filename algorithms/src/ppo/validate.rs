@@ -3,23 +3,13 @@
 use std::ops::Deref;
 
 use envs::EnvSpec;
+use flags::Problem;
 
 use super::config::{
     ActionTransform, AdvantageNormalization, Annealing, GradientClip, Networks, PpoConfig,
     StdDependence, UpdateSchedule,
 };
 use crate::network::{Initialization, NetworkShape};
-
-/// Fields that are fine one by one but do not fit together.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Problem {
-    /// The fields involved; the first is the one to point at.
-    pub fields: Vec<&'static str>,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
-}
 
 /// A configuration that has been checked against its environment.
 #[derive(Clone, Debug)]

@@ -83,16 +83,7 @@ pub fn ppo_config(configuration: &Configuration) -> Result<ValidPpoConfig, Vec<P
     if !problems.is_empty() {
         return Err(problems);
     }
-    config.validate().map_err(|problems| {
-        problems
-            .into_iter()
-            .map(|problem| Problem {
-                fields: problem.fields,
-                message: problem.message,
-                help: problem.help,
-            })
-            .collect()
-    })
+    config.validate()
 }
 
 fn configuration_of(config: &PpoConfig) -> Configuration {
