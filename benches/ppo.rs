@@ -7,12 +7,12 @@ use std::hint::black_box;
 
 use algorithms::device::LearnerDevice;
 use algorithms::network::{Layout, Parameters};
-use algorithms::ppo::PpoConfig;
-use algorithms::ppo::autodiff::AutodiffLearner;
-use algorithms::ppo::config::UpdateSchedule;
-use algorithms::ppo::learner::{CohortSpec, Phase};
-use algorithms::ppo::rollout::{Agent, Rollout};
-use algorithms::ppo::update::{Shuffle, Update, UpdateState};
+use algorithms::policy_gradient::AgentConfig;
+use algorithms::policy_gradient::autodiff::AutodiffLearner;
+use algorithms::policy_gradient::config::UpdateSchedule;
+use algorithms::policy_gradient::learner::{CohortSpec, Phase};
+use algorithms::policy_gradient::rollout::{Agent, Rollout};
+use algorithms::policy_gradient::update::{Shuffle, Update, UpdateState};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use envs::{Purpose, Streams};
 
@@ -24,11 +24,11 @@ impl Shuffle for InOrder {
     }
 }
 
-fn config() -> PpoConfig {
-    PpoConfig {
+fn config() -> AgentConfig {
+    AgentConfig {
         environment: "Pendulum-v1".to_owned(),
         update_schedule: UpdateSchedule::Joint,
-        ..PpoConfig::default()
+        ..AgentConfig::default()
     }
 }
 

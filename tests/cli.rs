@@ -117,7 +117,7 @@ fn flags_lists_every_field_with_its_source() {
     let flags = ceteris(&["flags", "--format", "json"]);
     assert!(flags.status.success());
     let printed = text(&flags.stdout);
-    for field in algorithms::ppo::PpoConfig::FIELDS {
+    for field in algorithms::policy_gradient::AgentConfig::FIELDS {
         assert!(printed.contains(&format!("\"{}\"", field.name)), "{}", field.name);
         assert!(!field.source.is_empty() && !field.summary().is_empty(), "{}", field.name);
     }

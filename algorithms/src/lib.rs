@@ -8,9 +8,9 @@
 //! numbers are the same bits alone and in any cohort.
 //!
 //! Acting and learning are separate: actors step environments on the host with plain loops
-//! ([`network`]), learners update parameters on a device behind [`ppo::Learner`].
+//! ([`network`]), learners update parameters on a device behind [`policy_gradient::Learner`].
 
 pub mod device;
 pub mod math;
 pub mod network;
-pub mod ppo;
+pub mod policy_gradient;

@@ -7,7 +7,7 @@ use envs::seeding::ziggurat::standard_normal;
 use rand::{Rng, RngExt};
 
 use crate::math;
-use crate::ppo::config::{Activation, Initializer};
+use crate::policy_gradient::config::{Activation, Initializer};
 
 /// An affine layer inside a parameter vector: weights `[inputs, outputs]` row by row, then biases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,16 +7,16 @@ use std::ops::ControlFlow;
 
 use algorithms::device::LearnerDevice;
 use algorithms::network::{Layout, Parameters};
-use algorithms::ppo::PpoConfig;
-use algorithms::ppo::config::{
+use algorithms::policy_gradient::AgentConfig;
+use algorithms::policy_gradient::config::{
     ActionTransform, EnvironmentReset, ObservationNormalization, RewardScaling, StatisticsOrder,
 };
-use algorithms::ppo::rollout::{Agent, EvaluationMode, Rollout};
-use algorithms::ppo::train::{AgentSpec, Resources, TrainError, Training, train};
+use algorithms::policy_gradient::rollout::{Agent, EvaluationMode, Rollout};
+use algorithms::policy_gradient::train::{AgentSpec, Resources, TrainError, Training, train};
 use common::{base, streams};
 use envs::Purpose;
 
-fn agent(config: &PpoConfig) -> (Agent, Vec<f32>) {
+fn agent(config: &AgentConfig) -> (Agent, Vec<f32>) {
     let valid = config.clone().validate().unwrap();
     let layout = Layout::new(&valid.network_shape());
     let parameters = Parameters::initialize(&layout, &valid.initialization(), |layer| {
@@ -26,14 +26,14 @@ fn agent(config: &PpoConfig) -> (Agent, Vec<f32>) {
 }
 
 /// Two iterations of one agent.
-fn roll(config: &PpoConfig) -> [Rollout; 2] {
+fn roll(config: &AgentConfig) -> [Rollout; 2] {
     let (mut agent, policy) = agent(config);
     [0, 1].map(|iteration| agent.roll(&policy, iteration).unwrap())
 }
 
 /// Raw rewards and observations, large noise.
-fn plain() -> PpoConfig {
-    PpoConfig {
+fn plain() -> AgentConfig {
+    AgentConfig {
         rollout_length: 300,
         total_steps: 1200,
         observation_normalization: ObservationNormalization::None,
@@ -49,7 +49,7 @@ fn plain() -> PpoConfig {
 fn rewards_are_scaled_and_clipped_independently() {
     let raw = roll(&plain())[0].rewards.clone();
     assert!(raw.iter().any(|reward| *reward < -5.0), "{raw:?}");
-    let clipped = roll(&PpoConfig { reward_clip: Some(2.0), ..plain() })[0].rewards.clone();
+    let clipped = roll(&AgentConfig { reward_clip: Some(2.0), ..plain() })[0].rewards.clone();
     for (raw, clipped) in raw.iter().zip(&clipped) {
         assert_eq!(*clipped, raw.clamp(-2.0, 2.0));
     }
@@ -58,7 +58,7 @@ fn rewards_are_scaled_and_clipped_independently() {
         if *scaling == RewardScaling::None {
             continue;
         }
-        let scaled = roll(&PpoConfig { reward_scaling: *scaling, ..plain() });
+        let scaled = roll(&AgentConfig { reward_scaling: *scaling, ..plain() });
         // Variants that differ in resets agree until the first one, so look at both iterations.
         let rewards: Vec<f32> = scaled.iter().flat_map(|rollout| rollout.rewards.clone()).collect();
         assert!(!seen.contains(&rewards), "{scaling} equals another level");
@@ -68,11 +68,11 @@ fn rewards_are_scaled_and_clipped_independently() {
 
 #[test]
 fn observations_are_normalised_and_clipped_independently() {
-    let observations = |config: &PpoConfig| -> Vec<f32> {
+    let observations = |config: &AgentConfig| -> Vec<f32> {
         roll(config)[0].features.chunks(4).flat_map(|row| row[..3].to_vec()).collect()
     };
     let raw = observations(&plain());
-    let clipped = observations(&PpoConfig { observation_clip: Some(0.5), ..plain() });
+    let clipped = observations(&AgentConfig { observation_clip: Some(0.5), ..plain() });
     // The first observation is the same; later ones depend on actions and so on what was seen.
     for (raw, clipped) in raw.iter().zip(&clipped).take(3) {
         assert_eq!(*clipped, raw.clamp(-0.5, 0.5));
@@ -81,7 +81,7 @@ fn observations_are_normalised_and_clipped_independently() {
     let mut seen = vec![raw];
     for normalization in [ObservationNormalization::Release, ObservationNormalization::Gymnasium] {
         for order in StatisticsOrder::ALL {
-            let normalised = observations(&PpoConfig {
+            let normalised = observations(&AgentConfig {
                 observation_normalization: normalization,
                 observation_statistics: *order,
                 ..plain()
@@ -97,7 +97,7 @@ fn episodes_restart_or_continue_between_iterations() {
     // Pendulum's episodes have 200 steps: three quarters of the second one remain after 300.
     let [_, reset] = roll(&plain());
     let [_, continued] =
-        roll(&PpoConfig { environment_reset: EnvironmentReset::Continue, ..plain() });
+        roll(&AgentConfig { environment_reset: EnvironmentReset::Continue, ..plain() });
     assert_eq!(reset.truncated.iter().position(|end| *end), Some(199));
     assert_eq!(continued.truncated.iter().position(|end| *end), Some(99));
     // Two environments, one time limit each (after 200 steps), or two after continuing.
@@ -110,9 +110,9 @@ fn episodes_restart_or_continue_between_iterations() {
 #[test]
 fn transformed_actions_stay_in_the_action_space_but_samples_do_not() {
     // Pendulum clamps torque at 2 itself, so look at a task whose reward sees the raw action.
-    let config = PpoConfig { environment: "MountainCarContinuous-v0".into(), ..plain() };
+    let config = AgentConfig { environment: "MountainCarContinuous-v0".into(), ..plain() };
     let total = |transform| {
-        let config = PpoConfig { action_transform: transform, ..config.clone() };
+        let config = AgentConfig { action_transform: transform, ..config.clone() };
         let [rollout, _] = roll(&config);
         assert!(rollout.features.chunks(3).any(|row| row[2].abs() > 3.0));
         rollout.rewards.into_iter().map(f64::from).fold(0.0, f64::min)
@@ -126,7 +126,7 @@ fn transformed_actions_stay_in_the_action_space_but_samples_do_not() {
 #[test]
 fn evaluation_moves_nothing() {
     let config =
-        PpoConfig { observation_normalization: ObservationNormalization::Release, ..plain() };
+        AgentConfig { observation_normalization: ObservationNormalization::Release, ..plain() };
     let (mut evaluated, policy) = agent(&config);
     let (mut untouched, _) = agent(&config);
     let first = evaluated.roll(&policy, 0).unwrap();
@@ -140,7 +140,7 @@ fn evaluation_moves_nothing() {
     assert_eq!(second.features, untouched.roll(&policy, 1).unwrap().features);
 }
 
-fn specs(configs: &[PpoConfig]) -> Vec<AgentSpec> {
+fn specs(configs: &[AgentConfig]) -> Vec<AgentSpec> {
     configs
         .iter()
         .zip([0, 0, 1, 1, 2])
@@ -171,7 +171,7 @@ fn content(training: &Training) -> String {
 #[test]
 fn trainings_do_not_depend_on_cohort_or_threads() {
     for environment in ["Pendulum-v1", "CartPole-v1", "MountainCarContinuous-v0"] {
-        let base = PpoConfig {
+        let base = AgentConfig {
             rollout_length: 250,
             total_steps: 1500,
             evaluation_episodes: 2,
@@ -179,10 +179,10 @@ fn trainings_do_not_depend_on_cohort_or_threads() {
         };
         let configs = [
             base.clone(),
-            PpoConfig { gamma: 0.9, ..base.clone() },
-            PpoConfig { reward_scaling: RewardScaling::None, ..base.clone() },
-            PpoConfig { environment_reset: EnvironmentReset::Continue, ..base.clone() },
-            PpoConfig { policy_learning_rate: 1e-4, ..base },
+            AgentConfig { gamma: 0.9, ..base.clone() },
+            AgentConfig { reward_scaling: RewardScaling::None, ..base.clone() },
+            AgentConfig { environment_reset: EnvironmentReset::Continue, ..base.clone() },
+            AgentConfig { policy_learning_rate: 1e-4, ..base },
         ];
         let specs = specs(&configs);
         let together: Vec<String> = trained(&specs, 1).iter().map(content).collect();
@@ -196,12 +196,12 @@ fn trainings_do_not_depend_on_cohort_or_threads() {
 
 #[test]
 fn a_diverging_agent_is_recorded_and_harms_nobody() {
-    let base = PpoConfig { total_steps: 480, ..base("Pendulum-v1") };
+    let base = AgentConfig { total_steps: 480, ..base("Pendulum-v1") };
     // Steps this long overflow within the first iteration.
-    let wild = PpoConfig {
+    let wild = AgentConfig {
         policy_learning_rate: 1e38,
         value_learning_rate: 1e38,
-        optimizer: algorithms::ppo::config::Optimizer::Sgd,
+        optimizer: algorithms::policy_gradient::config::Optimizer::Sgd,
         ..base.clone()
     };
     let configs = [base.clone(), wild, base];
@@ -219,7 +219,7 @@ fn a_diverging_agent_is_recorded_and_harms_nobody() {
 #[test]
 fn the_first_minibatch_has_a_ratio_of_one_and_stopping_is_clean() {
     let config =
-        PpoConfig { minibatches: 1, policy_epochs: 1, total_steps: 96, ..base("Pendulum-v1") };
+        AgentConfig { minibatches: 1, policy_epochs: 1, total_steps: 96, ..base("Pendulum-v1") };
     let training = &trained(&specs(std::slice::from_ref(&config)), 1)[0];
     for iteration in &training.iterations {
         assert!((iteration.metrics.max_ratio - 1.0).abs() < 1e-5);

@@ -3,15 +3,15 @@
 mod common;
 
 use algorithms::device::LearnerDevice;
-use algorithms::ppo::PpoConfig;
+use algorithms::policy_gradient::AgentConfig;
 use common::{base, bits, train};
 use flags::{Kind, Value};
 
 /// Values that deviate from a configuration in one field each, for every field that may differ
 /// within a cohort: each other level, or other numbers.
-fn deviations(config: &PpoConfig) -> Vec<(&'static str, Value)> {
+fn deviations(config: &AgentConfig) -> Vec<(&'static str, Value)> {
     let mut result = Vec::new();
-    for field in PpoConfig::FIELDS.iter().filter(|field| !field.shape) {
+    for field in AgentConfig::FIELDS.iter().filter(|field| !field.shape) {
         let current = config.get(field.name).unwrap();
         let candidates: Vec<Value> = match field.kind {
             Kind::Level(levels) => levels.iter().map(|level| Value::from(level.name)).collect(),
@@ -40,7 +40,7 @@ fn deviations(config: &PpoConfig) -> Vec<(&'static str, Value)> {
 }
 
 /// Agents that all differ: the n-th has the n-th deviation, and the (3n+1)-th on top.
-fn mixed(base: &PpoConfig, agents: usize) -> (Vec<PpoConfig>, Vec<u64>) {
+fn mixed(base: &AgentConfig, agents: usize) -> (Vec<AgentConfig>, Vec<u64>) {
     let deviations = deviations(base);
     let configs = (0..agents)
         .map(|agent| {
@@ -59,7 +59,7 @@ fn mixed(base: &PpoConfig, agents: usize) -> (Vec<PpoConfig>, Vec<u64>) {
     (configs, (0..agents as u64).map(|agent| agent % 3).collect())
 }
 
-fn bases() -> Vec<PpoConfig> {
+fn bases() -> Vec<AgentConfig> {
     let joint = "joint";
     let with = |environment: &str, settings: &[(&str, &str)]| {
         let mut config = base(environment);
@@ -119,13 +119,13 @@ const ACTING: &[&str] = &[
 ];
 
 /// Fields that need another one switched on before they can act.
-fn enabling(field: &str, config: &mut PpoConfig) {
+fn enabling(field: &str, config: &mut AgentConfig) {
     let settings: &[(&str, Value)] = match field {
         "gradient_clip_norm" => &[("gradient_clip", Value::Bool(true))],
         _ => &[],
     };
     if !settings.is_empty() {
-        config.gradient_clip = algorithms::ppo::config::GradientClip::Each;
+        config.gradient_clip = algorithms::policy_gradient::config::GradientClip::Each;
     }
 }
 

@@ -6,8 +6,8 @@
 mod common;
 
 use algorithms::device::LearnerDevice;
-use algorithms::ppo::PpoConfig;
-use algorithms::ppo::config::{GradientClip, Networks, UpdateSchedule, ValueClip};
+use algorithms::policy_gradient::AgentConfig;
+use algorithms::policy_gradient::config::{GradientClip, Networks, UpdateSchedule, ValueClip};
 use common::{Trained, base, train};
 
 /// Largest deviation allowed after two iterations, 12 optimiser steps each: absolute below one,
@@ -45,12 +45,12 @@ fn the_gpu_agrees_with_the_cpu() {
     let gpu = LearnerDevice::Gpu { index: None };
     println!("adapter: {:?}", gpu.describe());
     let continuous = base("Pendulum-v1");
-    let clipped = PpoConfig {
+    let clipped = AgentConfig {
         value_clip: ValueClip::None,
         gradient_clip: GradientClip::Each,
         ..continuous.clone()
     };
-    let shared = PpoConfig {
+    let shared = AgentConfig {
         networks: Networks::Shared,
         update_schedule: UpdateSchedule::Joint,
         gradient_clip: GradientClip::Joint,

@@ -8,12 +8,12 @@ use std::path::PathBuf;
 
 use algorithms::device::LearnerDevice;
 use algorithms::network::{Layout, NetworkShape, Parameters};
-use algorithms::ppo::autodiff::AutodiffLearner;
-use algorithms::ppo::config::ActionTransform;
-use algorithms::ppo::learner::{CohortSpec, Learner as _, MinibatchMetrics, Phase};
-use algorithms::ppo::rollout::Rollout;
-use algorithms::ppo::update::{Shuffle, Update, UpdateState};
-use algorithms::ppo::{PpoConfig, ValidPpoConfig};
+use algorithms::policy_gradient::autodiff::AutodiffLearner;
+use algorithms::policy_gradient::config::ActionTransform;
+use algorithms::policy_gradient::learner::{CohortSpec, Learner as _, MinibatchMetrics, Phase};
+use algorithms::policy_gradient::rollout::Rollout;
+use algorithms::policy_gradient::update::{Shuffle, Update, UpdateState};
+use algorithms::policy_gradient::{AgentConfig, ValidAgentConfig};
 use flags::Value as FlagValue;
 use serde_json::Value;
 
@@ -40,8 +40,8 @@ fn flags(value: &Value) -> Vec<bool> {
     numbers(value).into_iter().map(|number| number != 0.0).collect()
 }
 
-fn config(case: &Value) -> PpoConfig {
-    let mut config = PpoConfig::default();
+fn config(case: &Value) -> AgentConfig {
+    let mut config = AgentConfig::default();
     for (name, value) in case["config"].as_object().unwrap() {
         let value: FlagValue = serde_json::from_value(value.clone()).unwrap();
         config.set(name, &value).unwrap_or_else(|error| panic!("{name} = {value}: {error:?}"));
@@ -53,7 +53,7 @@ fn config(case: &Value) -> PpoConfig {
     config
 }
 
-fn rollout(update: &Value, config: &ValidPpoConfig, shape: &NetworkShape) -> Rollout {
+fn rollout(update: &Value, config: &ValidAgentConfig, shape: &NetworkShape) -> Rollout {
     // The two networks' inputs are stored together: the observation, then the time.
     let dim = shape.observation_dim;
     let with_time = |observations: Vec<f32>, time: &dyn Fn(usize) -> f32| -> Vec<f32> {
@@ -146,7 +146,7 @@ impl Worst {
     fn minibatch(
         &mut self,
         place: &str,
-        config: &PpoConfig,
+        config: &AgentConfig,
         found: &MinibatchMetrics,
         expected: &Value,
     ) {

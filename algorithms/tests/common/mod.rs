@@ -4,18 +4,18 @@
 
 use algorithms::device::LearnerDevice;
 use algorithms::network::{Layout, Parameters};
-use algorithms::ppo::autodiff::AutodiffLearner;
-use algorithms::ppo::learner::{CohortSpec, Learner as _, Phase};
-use algorithms::ppo::rollout::Rollout;
-use algorithms::ppo::update::{Shuffle, Update, UpdateMetrics, UpdateState};
-use algorithms::ppo::{PpoConfig, ValidPpoConfig};
+use algorithms::policy_gradient::autodiff::AutodiffLearner;
+use algorithms::policy_gradient::learner::{CohortSpec, Learner as _, Phase};
+use algorithms::policy_gradient::rollout::Rollout;
+use algorithms::policy_gradient::update::{Shuffle, Update, UpdateMetrics, UpdateState};
+use algorithms::policy_gradient::{AgentConfig, ValidAgentConfig};
 use envs::{Purpose, Streams, fill_standard_normal};
 use rand::RngExt as _;
 use rand::seq::SliceRandom as _;
 
 /// A small configuration that every other one deviates from.
-pub fn base(environment: &str) -> PpoConfig {
-    PpoConfig {
+pub fn base(environment: &str) -> AgentConfig {
+    AgentConfig {
         environment: environment.to_owned(),
         num_envs: 2,
         rollout_length: 24,
@@ -28,7 +28,7 @@ pub fn base(environment: &str) -> PpoConfig {
         // Large enough for ratios and values to leave their clip ranges.
         policy_learning_rate: 2e-2,
         value_learning_rate: 3e-3,
-        ..PpoConfig::default()
+        ..AgentConfig::default()
     }
 }
 
@@ -37,7 +37,7 @@ pub fn streams(replicate: u64) -> Streams {
 }
 
 /// A rollout with terminations and time limits, drawn from a replicate's streams.
-pub fn rollout(config: &ValidPpoConfig, replicate: u64, iteration: u64) -> Rollout {
+pub fn rollout(config: &ValidAgentConfig, replicate: u64, iteration: u64) -> Rollout {
     let shape = config.network_shape();
     let mut rng = streams(replicate).rng(Purpose::ActionNoise, iteration);
     let stored = shape.stored_observation_dim();
@@ -101,8 +101,8 @@ pub struct Trained {
 }
 
 /// Trains a cohort for two iterations on synthetic rollouts; replicate numbers pick the data.
-pub fn train(configs: &[PpoConfig], replicates: &[u64], device: &LearnerDevice) -> Vec<Trained> {
-    let valid: Vec<ValidPpoConfig> =
+pub fn train(configs: &[AgentConfig], replicates: &[u64], device: &LearnerDevice) -> Vec<Trained> {
+    let valid: Vec<ValidAgentConfig> =
         configs.iter().map(|config| config.clone().validate().unwrap()).collect();
     let shape = valid[0].network_shape();
     let layout = Layout::new(&shape);

@@ -5,9 +5,11 @@ use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use algorithms::device::LearnerDevice;
-use algorithms::ppo::config::UpdateSchedule;
-use algorithms::ppo::train::{AgentSpec, Iteration, Resources, TrainError, Training, train};
-use algorithms::ppo::{PpoConfig, ValidPpoConfig};
+use algorithms::policy_gradient::config::UpdateSchedule;
+use algorithms::policy_gradient::train::{
+    AgentSpec, Iteration, Resources, TrainError, Training, train,
+};
+use algorithms::policy_gradient::{AgentConfig, ValidAgentConfig};
 use envs::Streams;
 use flags::{Field, SetError, Value};
 
@@ -65,8 +67,8 @@ const PRESETS: &[Preset] = presets! {
 ///
 /// # Errors
 /// When a field does not fit, or fields do not fit together.
-pub fn ppo_config(configuration: &Configuration) -> Result<ValidPpoConfig, Vec<Problem>> {
-    let mut config = PpoConfig::default();
+pub fn agent_config(configuration: &Configuration) -> Result<ValidAgentConfig, Vec<Problem>> {
+    let mut config = AgentConfig::default();
     let mut problems = Vec::new();
     for (field, value) in configuration.iter() {
         if let Err(error) = config.set(field.name, value) {
@@ -86,9 +88,9 @@ pub fn ppo_config(configuration: &Configuration) -> Result<ValidPpoConfig, Vec<P
     config.validate()
 }
 
-fn configuration_of(config: &PpoConfig) -> Configuration {
-    let values = PpoConfig::FIELDS.iter().filter_map(|field| config.get(field.name)).collect();
-    Configuration::new(PpoConfig::FIELDS, values)
+fn configuration_of(config: &AgentConfig) -> Configuration {
+    let values = AgentConfig::FIELDS.iter().filter_map(|field| config.get(field.name)).collect();
+    Configuration::new(AgentConfig::FIELDS, values)
 }
 
 fn invalid(problems: &[Problem]) -> StudyError {
@@ -120,11 +122,11 @@ impl Study for PolicyGradient {
     }
 
     fn fields(&self) -> &'static [Field] {
-        PpoConfig::FIELDS
+        AgentConfig::FIELDS
     }
 
     fn defaults(&self) -> Configuration {
-        configuration_of(&PpoConfig::default())
+        configuration_of(&AgentConfig::default())
     }
 
     fn presets(&self) -> &'static [Preset] {
@@ -138,7 +140,7 @@ impl Study for PolicyGradient {
         value: &Value,
     ) -> Result<(), SetError> {
         // The struct knows types and ranges; it also brings the value into canonical form.
-        let mut config = PpoConfig::default();
+        let mut config = AgentConfig::default();
         config.set(name, value)?;
         if let Some(canonical) = config.get(name) {
             configuration.replace(name, canonical);
@@ -147,11 +149,11 @@ impl Study for PolicyGradient {
     }
 
     fn check(&self, configuration: &Configuration) -> Vec<Problem> {
-        ppo_config(configuration).err().unwrap_or_default()
+        agent_config(configuration).err().unwrap_or_default()
     }
 
     fn cost(&self, configuration: &Configuration) -> Cost {
-        let Ok(config) = ppo_config(configuration) else { return Cost { steps: 0, weight: 0.0 } };
+        let Ok(config) = agent_config(configuration) else { return Cost { steps: 0, weight: 0.0 } };
         let steps = (config.iterations() * config.samples()) as u64;
         let epochs = match config.update_schedule {
             UpdateSchedule::Joint => 2 * config.policy_epochs,
@@ -164,7 +166,7 @@ impl Study for PolicyGradient {
     }
 
     fn cohort_key(&self, configuration: &Configuration) -> String {
-        ppo_config(configuration).map(|config| config.cohort_key()).unwrap_or_default()
+        agent_config(configuration).map(|config| config.cohort_key()).unwrap_or_default()
     }
 
     fn cohort_width(&self, device: &Device) -> usize {
@@ -189,7 +191,7 @@ impl Study for PolicyGradient {
 
     fn calibration(&self, configuration: &Configuration) -> Configuration {
         let mut short = configuration.clone();
-        if let Ok(config) = ppo_config(configuration) {
+        if let Ok(config) = agent_config(configuration) {
             // Two iterations: the first pays for warming up.
             let steps = i64::try_from(2 * config.samples()).unwrap_or(i64::MAX);
             short.replace("total_steps", Value::Integer(steps));
@@ -207,7 +209,7 @@ impl Study for PolicyGradient {
             .iter()
             .map(|run| {
                 let config =
-                    ppo_config(&run.configuration).map_err(|problems| invalid(&problems))?;
+                    agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
                 let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
                 Ok(AgentSpec { config, streams })
             })

@@ -1,10 +1,10 @@
 //! What a policy-gradient run stores.
 
-use algorithms::ppo::rollout::EvaluationMode;
-use algorithms::ppo::train::{Iteration, Training};
+use algorithms::policy_gradient::rollout::EvaluationMode;
+use algorithms::policy_gradient::train::{Iteration, Training};
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::{Column, ColumnType, Run, Table, column, mean, ppo_config};
+use super::{Column, ColumnType, Run, Table, agent_config, column, mean};
 use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
 
 const RUN_ID: Column = column("run_id", Text, "", "the run, as in `runs`");
@@ -334,7 +334,7 @@ pub(super) fn frames(runs: &[&Run], trainings: &[Training]) -> PolarsResult<Vec<
     let mut timings = Rows::new(&TABLES[3]);
     for (run, training) in runs.iter().zip(trainings) {
         let mut episode_number = 0;
-        let (envs, samples) = ppo_config(&run.configuration)
+        let (envs, samples) = agent_config(&run.configuration)
             .map_or((1, 0), |config| (config.num_envs as u64, config.samples() as u64));
         for iteration in &training.iterations {
             iterations.push(run, iteration_cells(iteration));

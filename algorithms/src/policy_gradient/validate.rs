@@ -6,32 +6,32 @@ use envs::EnvSpec;
 use flags::Problem;
 
 use super::config::{
-    ActionTransform, AdvantageNormalization, Annealing, GradientClip, Networks, PpoConfig,
+    ActionTransform, AdvantageNormalization, AgentConfig, Annealing, GradientClip, Networks,
     StdDependence, UpdateSchedule,
 };
 use crate::network::{Initialization, NetworkShape};
 
 /// A configuration that has been checked against its environment.
 #[derive(Clone, Debug)]
-pub struct ValidPpoConfig {
-    config: PpoConfig,
+pub struct ValidAgentConfig {
+    config: AgentConfig,
     spec: &'static EnvSpec,
     iterations: usize,
 }
 
-impl Deref for ValidPpoConfig {
-    type Target = PpoConfig;
-    fn deref(&self) -> &PpoConfig {
+impl Deref for ValidAgentConfig {
+    type Target = AgentConfig;
+    fn deref(&self) -> &AgentConfig {
         &self.config
     }
 }
 
-impl PpoConfig {
+impl AgentConfig {
     /// Checks what no single field can show.
     ///
     /// # Errors
     /// Every problem at once.
-    pub fn validate(self) -> Result<ValidPpoConfig, Vec<Problem>> {
+    pub fn validate(self) -> Result<ValidAgentConfig, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut problem = |fields: &[&'static str], message: String, help: &str| {
             problems.push(Problem { fields: fields.to_vec(), message, help: help.to_owned() });
@@ -139,7 +139,7 @@ impl PpoConfig {
         }
         match spec {
             Some(spec) if problems.is_empty() => {
-                Ok(ValidPpoConfig { config: self, spec, iterations })
+                Ok(ValidAgentConfig { config: self, spec, iterations })
             }
             _ => Err(problems),
         }
@@ -170,7 +170,7 @@ impl PpoConfig {
     }
 }
 
-impl ValidPpoConfig {
+impl ValidAgentConfig {
     /// The environment's description.
     pub fn env(&self) -> &'static EnvSpec {
         self.spec
@@ -248,7 +248,7 @@ impl ValidPpoConfig {
     /// Runs with equal keys fit into one cohort.
     pub fn cohort_key(&self) -> String {
         let mut key = String::new();
-        for field in PpoConfig::FIELDS.iter().filter(|field| field.shape) {
+        for field in AgentConfig::FIELDS.iter().filter(|field| field.shape) {
             if let Some(value) = self.config.get(field.name) {
                 key.push_str(&format!("{}={value};", field.name));
             }

@@ -5,7 +5,7 @@
 //! evaluates networks on a batch and takes one optimiser step a minibatch. The reference
 //! implementation is [`super::autodiff::AutodiffLearner`]; another one has to agree with it.
 
-use super::config::PpoConfig;
+use super::config::AgentConfig;
 use crate::network::{NetworkShape, Parameters};
 
 /// Columns of [`Targets`].
@@ -162,7 +162,7 @@ pub struct CohortSpec {
     /// Sizes, common to all agents.
     pub shape: NetworkShape,
     /// Configurations, one an agent, equal in every field that fixes shapes.
-    pub configs: Vec<PpoConfig>,
+    pub configs: Vec<AgentConfig>,
     /// Initial parameters, one an agent.
     pub parameters: Vec<Parameters>,
 }

@@ -7,7 +7,7 @@
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 
 use super::config::{
-    Activation, AdvantageNormalization, GaussianDensity, GradientClip, Optimizer, PpoConfig,
+    Activation, AdvantageNormalization, AgentConfig, GaussianDensity, GradientClip, Optimizer,
     StdTransform, ValueClip,
 };
 use super::learner::{
@@ -33,7 +33,7 @@ struct Choice<T> {
 }
 
 impl<T: Copy + PartialEq> Choice<T> {
-    fn new(configs: &[PpoConfig], level: impl Fn(&PpoConfig) -> T) -> Self {
+    fn new(configs: &[AgentConfig], level: impl Fn(&AgentConfig) -> T) -> Self {
         let levels: Vec<T> = configs.iter().map(level).collect();
         let mut seen: Vec<T> = Vec::new();
         for level in &levels {
@@ -149,7 +149,7 @@ impl AutodiffLearner {
         let on_host = device.is_host();
         let device = device.burn();
         let layout = Layout::new(shape);
-        let column = |value: &dyn Fn(&PpoConfig) -> f64| {
+        let column = |value: &dyn Fn(&AgentConfig) -> f64| {
             per_agent(configs.iter().map(|config| to_f32(value(config))), &device)
         };
         let clip = |levels: &'static [GradientClip]| {

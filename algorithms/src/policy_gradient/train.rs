@@ -10,7 +10,7 @@ use super::autodiff::AutodiffLearner;
 use super::learner::{CohortSpec, Learner, LearnerError, Phase};
 use super::rollout::{ActError, Agent, Episode, EvaluationMode, Rollout};
 use super::update::{Shuffle, Update, UpdateMetrics, UpdateState};
-use super::validate::ValidPpoConfig;
+use super::validate::ValidAgentConfig;
 use crate::device::LearnerDevice;
 use crate::network::{Layout, Parameters};
 
@@ -18,7 +18,7 @@ use crate::network::{Layout, Parameters};
 #[derive(Clone, Debug)]
 pub struct AgentSpec {
     /// Its configuration.
-    pub config: ValidPpoConfig,
+    pub config: ValidAgentConfig,
     /// The streams of its replicate.
     pub streams: Streams,
 }
@@ -122,7 +122,7 @@ pub fn train(
     debug_assert!(specs.iter().all(|spec| spec.config.cohort_key() == first.cohort_key()));
     let shape = first.network_shape();
     let layout = Layout::new(&shape);
-    let configs: Vec<ValidPpoConfig> = specs.iter().map(|spec| spec.config.clone()).collect();
+    let configs: Vec<ValidAgentConfig> = specs.iter().map(|spec| spec.config.clone()).collect();
     let mut agents = specs
         .iter()
         .map(|spec| Agent::new(&spec.config, spec.streams))

@@ -13,7 +13,7 @@ use super::learner::{
     TARGET_COLUMNS, Targets, UNBOUNDED,
 };
 use super::rollout::Rollout;
-use super::validate::ValidPpoConfig;
+use super::validate::ValidAgentConfig;
 use crate::network::{NetworkShape, to_f32};
 
 const ADAM_BETA1: f64 = 0.9;
@@ -88,7 +88,7 @@ pub struct Update<'a> {
     /// Sizes of the networks.
     pub shape: &'a NetworkShape,
     /// Configurations, one an agent.
-    pub configs: &'a [ValidPpoConfig],
+    pub configs: &'a [ValidAgentConfig],
     /// Rollouts, one an agent; of agents that take no part only the place matters.
     pub rollouts: &'a [Rollout],
     /// Agents that take part.
@@ -199,7 +199,7 @@ impl Update<'_> {
     }
 
     /// Gathers the rollouts into the tensors' order.
-    fn batch(&self, first: &ValidPpoConfig) -> Batch {
+    fn batch(&self, first: &ValidAgentConfig) -> Batch {
         let shape = self.shape;
         let stored = shape.stored_observation_dim();
         let width = stored + shape.action_dim;
@@ -285,7 +285,7 @@ impl Update<'_> {
         Targets(columns)
     }
 
-    fn ratio_bounds(&self, config: &ValidPpoConfig) -> (f32, f32) {
+    fn ratio_bounds(&self, config: &ValidAgentConfig) -> (f32, f32) {
         let epsilon =
             config.annealed(config.clip_epsilon, config.clip_epsilon_annealing, self.iteration);
         match config.ratio_clip {
@@ -339,15 +339,15 @@ enum Side {
     Value,
 }
 
-fn policy_learning_rate(config: &ValidPpoConfig, iteration: usize) -> f64 {
+fn policy_learning_rate(config: &ValidAgentConfig, iteration: usize) -> f64 {
     config.annealed(config.policy_learning_rate, config.policy_annealing, iteration)
 }
 
-fn value_learning_rate(config: &ValidPpoConfig, iteration: usize) -> f64 {
+fn value_learning_rate(config: &ValidAgentConfig, iteration: usize) -> f64 {
     config.annealed(config.value_learning_rate, config.value_annealing, iteration)
 }
 
-fn step_size(config: &ValidPpoConfig, rate: f64, count: u64) -> StepSize {
+fn step_size(config: &ValidAgentConfig, rate: f64, count: u64) -> StepSize {
     if config.optimizer == Optimizer::Sgd {
         return StepSize { scale: to_f32(rate), root_scale: 1.0 };
     }
@@ -408,7 +408,7 @@ impl Tally {
     /// Adds an epoch and returns its mean approximate KL.
     fn add<'a>(
         &mut self,
-        config: &ValidPpoConfig,
+        config: &ValidAgentConfig,
         phase: Phase,
         metrics: impl Iterator<Item = &'a MinibatchMetrics>,
     ) -> f64 {
@@ -448,7 +448,7 @@ impl Tally {
         self.last_kl
     }
 
-    fn finish(self, config: &ValidPpoConfig, iteration: usize) -> UpdateMetrics {
+    fn finish(self, config: &ValidAgentConfig, iteration: usize) -> UpdateMetrics {
         let (policy, value) = (self.policy, self.value);
         UpdateMetrics {
             policy_loss: policy.loss / policy.minibatches,

@@ -1,4 +1,4 @@
-//! Proximal policy optimisation with every code-level choice a flag.
+//! Proximal and trust-region policy optimisation with every code-level choice a flag.
 
 pub mod advantages;
 pub mod autodiff;
@@ -9,6 +9,6 @@ pub mod train;
 pub mod update;
 pub mod validate;
 
-pub use config::PpoConfig;
+pub use config::AgentConfig;
 pub use learner::Learner;
-pub use validate::ValidPpoConfig;
+pub use validate::ValidAgentConfig;

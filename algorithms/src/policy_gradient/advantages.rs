@@ -1,6 +1,6 @@
 //! Advantages and value targets of one agent, from its rollout and the values of its states.
 
-use super::config::{PpoConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget};
+use super::config::{AgentConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget};
 use super::rollout::Rollout;
 
 /// Values of one agent's states, in the unit of (scaled) returns.
@@ -26,7 +26,7 @@ pub struct Advantages {
 }
 
 /// Generalised advantage estimation (Schulman et al. 2016) with the variants of the configuration.
-pub fn estimate(config: &PpoConfig, rollout: &Rollout, values: StateValues<'_>) -> Advantages {
+pub fn estimate(config: &AgentConfig, rollout: &Rollout, values: StateValues<'_>) -> Advantages {
     let (envs, length) = (config.num_envs, config.rollout_length);
     let samples = envs * length;
     let mut result = Advantages {
@@ -147,10 +147,10 @@ pub fn explained_variance(values: &[f64], targets: &[f64]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::{StateValues, estimate, explained_variance};
-    use crate::ppo::config::{
-        PpoConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget,
+    use crate::policy_gradient::config::{
+        AgentConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget,
     };
-    use crate::ppo::rollout::Rollout;
+    use crate::policy_gradient::rollout::Rollout;
 
     fn rollout() -> Rollout {
         Rollout {
@@ -161,13 +161,13 @@ mod tests {
         }
     }
 
-    fn config() -> PpoConfig {
-        PpoConfig {
+    fn config() -> AgentConfig {
+        AgentConfig {
             num_envs: 1,
             rollout_length: 4,
             gamma: 0.5,
             gae_lambda: 0.5,
-            ..PpoConfig::default()
+            ..AgentConfig::default()
         }
     }
 
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!(release.advantages, [1.0 - 0.25 * 18.0, -18.0, -7.0 - 0.25 * 16.0, -16.0]);
         assert_eq!(release.targets[3], 24.0);
         assert_eq!(release.weights, [1.0, 0.0, 1.0, 1.0]);
-        let next = PpoConfig {
+        let next = AgentConfig {
             rollout_bootstrap: RolloutBootstrap::NextValue,
             terminal_samples: TerminalSamples::Keep,
             ..config()
@@ -201,7 +201,7 @@ mod tests {
         let terminal = estimate(&config(), &cut, values);
         assert_eq!(terminal.advantages[1], -18.0);
         assert_eq!(terminal.weights[1], 0.0);
-        let bootstrap = PpoConfig { time_limit: TimeLimit::Bootstrap, ..config() };
+        let bootstrap = AgentConfig { time_limit: TimeLimit::Bootstrap, ..config() };
         let bootstrap = estimate(&bootstrap, &cut, values);
         assert_eq!(bootstrap.advantages[1], 2.0 + 30.0 - 20.0);
         assert_eq!(bootstrap.weights[1], 1.0);
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn monte_carlo_targets_are_sums_within_the_segment() {
-        let config = PpoConfig { value_target: ValueTarget::MonteCarlo, ..config() };
+        let config = AgentConfig { value_target: ValueTarget::MonteCarlo, ..config() };
         let result = estimate(&config, &rollout(), VALUES);
         assert_eq!(result.targets, [2.0, 2.0, 5.0, 4.0]);
     }

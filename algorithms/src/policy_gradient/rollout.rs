@@ -11,7 +11,7 @@ use envs::{
 use rand::RngExt;
 
 use super::config::{ActionTransform, EnvironmentReset, StdTransform};
-use super::validate::ValidPpoConfig;
+use super::validate::ValidAgentConfig;
 use crate::math;
 use crate::network::{Layout, NetworkShape, PolicyForward, to_f32};
 
@@ -69,7 +69,7 @@ pub enum ActError {
 /// A policy as actors run it: the networks' sizes and one agent's way to choose actions.
 #[derive(Clone, Debug)]
 pub struct Actor {
-    config: ValidPpoConfig,
+    config: ValidAgentConfig,
     shape: NetworkShape,
     log_std: (usize, usize),
     forward: PolicyForward,
@@ -87,7 +87,7 @@ enum Noise<'a, R> {
 
 impl Actor {
     /// An actor for a configuration.
-    pub fn new(config: &ValidPpoConfig) -> Self {
+    pub fn new(config: &ValidAgentConfig) -> Self {
         let shape = config.network_shape();
         let layout = Layout::new(&shape);
         let dim = shape.action_dim;
@@ -240,7 +240,7 @@ impl Agent {
     ///
     /// # Errors
     /// When the environment cannot be made.
-    pub fn new(config: &ValidPpoConfig, streams: Streams) -> Result<Self, EnvError> {
+    pub fn new(config: &ValidAgentConfig, streams: Streams) -> Result<Self, EnvError> {
         let lanes = (0..config.num_envs)
             .map(|lane| {
                 let environment = envs::make(&config.environment)?;
@@ -272,7 +272,7 @@ impl Agent {
     }
 
     /// The agent's configuration.
-    pub fn config(&self) -> &ValidPpoConfig {
+    pub fn config(&self) -> &ValidAgentConfig {
         &self.actor.config
     }
 

@@ -1,4 +1,4 @@
-//! Every choice of PPO that a study can vary.
+//! Every choice of PPO and TRPO that a study can vary.
 //!
 //! Each field is one choice with each published variant as a named level. What an original
 //! implementation bundles under one switch is several fields here; a preset bundles it again.
@@ -7,11 +7,42 @@
 //! 2020), *release* its code at 5ee6ecb, *submission* the code of the submitted version at
 //! 094994f; *Schulman* is "Proximal Policy Optimization Algorithms" (2017), *baselines* OpenAI
 //! Baselines' `ppo2` at ea25b9e; *37 details* is the ICLR 2022 blog post on its implementation
-//! details; *Andrychowicz* is "What Matters for On-Policy Deep Actor-Critic Methods?" (ICLR 2021)
+//! details; *Ilyas* is "A Closer Look at Deep Policy Gradients" (ICLR 2020); *Schulman 2015* is "Trust
+//! Region Policy Optimization"; *Andrychowicz* is "What Matters for On-Policy Deep Actor-Critic Methods?" (ICLR 2021)
 //! with its numbering of choices.
 
 pub use envs::{ObservationNormalization, RewardScaling, StatisticsOrder};
 use flags::{Within, flags, levels};
+
+levels! {
+    /// Rule that updates the policy.
+    pub enum Algorithm {
+        /// Epochs of minibatch steps on the clipped surrogate objective (Schulman).
+        Ppo = "ppo",
+        /// One natural-gradient step inside a trust region, found by a line search (Schulman 2015).
+        Trpo = "trpo",
+    }
+}
+
+levels! {
+    /// Course of the trust region's size over the iterations of a run.
+    pub enum KlSchedule {
+        /// Constant; in both code releases the described schedule has no effect.
+        Constant = "constant",
+        /// Linear from its first to its final value (Engstrom, TRPO+).
+        Linear = "linear",
+    }
+}
+
+levels! {
+    /// Curvature that scales the direction s to the edge of the trust region, sqrt(2 max_kl / curvature).
+    pub enum StepCurvature {
+        /// s (F + damping I) s (release, baselines).
+        Damped = "damped",
+        /// s F s: damping only conditions the search for the direction.
+        Undamped = "undamped",
+    }
+}
 
 levels! {
     /// What happens to the environment between two iterations.
@@ -248,11 +279,14 @@ levels! {
 }
 
 flags! {
-    /// Configuration of one PPO agent and of how it is trained; not yet checked.
-    pub struct PpoConfig {
+    /// Configuration of one agent and of how it is trained; not yet checked.
+    pub struct AgentConfig {
         /// Environment, by its Gymnasium id.
         #[flag(group = "Task", unit = "", source = "Gymnasium 1.4", shape)]
         pub environment: String = "Pendulum-v1".to_owned(),
+        /// Its constructor arguments where they differ from Gymnasium's defaults, as in `healthy_reward=2, reset_noise_scale=0.01`.
+        #[flag(group = "Task", unit = "", source = "Gymnasium 1.4", shape)]
+        pub environment_arguments: String = String::new(),
         /// Copies of the environment that one agent steps in turn, each with its own normalisers.
         #[flag(group = "Task", unit = "environments", within = Within::closed(1.0, 4096.0), source = "Andrychowicz C1; release: 1", shape)]
         pub num_envs: usize = 1,
@@ -353,6 +387,9 @@ flags! {
         #[flag(group = "Networks", unit = "", source = "submission")]
         pub gaussian_density: GaussianDensity = GaussianDensity::Exact,
 
+        /// Rule that updates the policy; with `trpo` the policy's epochs, step size, ratio clip, entropy bonus and gradient clip have no effect.
+        #[flag(group = "Policy loss", unit = "", source = "Engstrom, table 1; release `mode`", shape)]
+        pub algorithm: Algorithm = Algorithm::Ppo,
         /// Interval outside which the probability ratio is clipped.
         #[flag(group = "Policy loss", unit = "", source = "Schulman, equation 7; Engstrom, PPO-NoClip")]
         pub ratio_clip: RatioClip = RatioClip::Symmetric,
@@ -368,6 +405,40 @@ flags! {
         /// Updates of an iteration stop after an epoch whose mean approximate KL exceeds this.
         #[flag(group = "Policy loss", unit = "nat", within = Within::positive(), source = "37 details, auxiliary 3")]
         pub target_kl: Option<f64> = None,
+
+        /// Largest mean KL(old || new) of a step.
+        #[flag(group = "Trust region", unit = "nat", within = Within::positive(), source = "release `max_kl`")]
+        pub max_kl: f64 = 0.01,
+        /// The same at the end of a linear schedule.
+        #[flag(group = "Trust region", unit = "nat", within = Within::positive(), source = "release `max_kl_final`")]
+        pub max_kl_final: f64 = 0.01,
+        /// Course of the largest mean KL over a run.
+        #[flag(group = "Trust region", unit = "", source = "Engstrom describes a schedule for TRPO+; release and submission keep it constant")]
+        pub kl_schedule: KlSchedule = KlSchedule::Constant,
+        /// Share of an iteration's samples that the Fisher matrix is estimated on, drawn without replacement.
+        #[flag(group = "Trust region", unit = "1", within = Within::above_up_to(0.0, 1.0), source = "release `fisher_frac_samples`", shape)]
+        pub fisher_fraction: f64 = 0.1,
+        /// Multiple of the identity that is added to the Fisher matrix.
+        #[flag(group = "Trust region", unit = "1", within = Within::closed(0.0, 1e6), source = "release `damping`")]
+        pub damping: f64 = 0.1,
+        /// Whether damping enters the length of the step.
+        #[flag(group = "Trust region", unit = "", source = "release: damped")]
+        pub step_curvature: StepCurvature = StepCurvature::Damped,
+        /// Most iterations of conjugate gradient.
+        #[flag(group = "Trust region", unit = "iterations", within = Within::closed(1.0, 1000.0), source = "release `cg_steps`", shape)]
+        pub cg_iterations: usize = 10,
+        /// Conjugate gradient stops once the squared norm of the residual is below this.
+        #[flag(group = "Trust region", unit = "gradient^2", within = Within::positive(), source = "baselines: 1e-10; release never stops early")]
+        pub cg_tolerance: Option<f64> = None,
+        /// Most step lengths that the line search tries, each half the one before.
+        #[flag(group = "Trust region", unit = "tries", within = Within::closed(1.0, 100.0), source = "release `max_backtrack`", shape)]
+        pub backtrack_steps: usize = 10,
+        /// A step is accepted if the surrogate improves by more than this share of its linear prediction.
+        #[flag(group = "Trust region", unit = "1", within = Within::closed(0.0, 1.0), source = "release: 0.1")]
+        pub acceptance_ratio: f64 = 0.1,
+        /// Whether a step is accepted only if its mean KL, over all samples, stays within the trust region.
+        #[flag(group = "Trust region", unit = "", source = "release checks; modular_rl does not")]
+        pub line_search_kl: bool = true,
 
         /// Variant of the value loss.
         #[flag(group = "Value loss", unit = "", source = "Engstrom, optimization 1")]
@@ -425,5 +496,45 @@ flags! {
         /// Episodes of each final evaluation (one deterministic, one stochastic), with frozen normalisers.
         #[flag(group = "Evaluation", unit = "episodes", within = Within::closed(0.0, 10_000.0), source = "Andrychowicz: 100; Engstrom has none")]
         pub evaluation_episodes: usize = 10,
+
+        /// Whether mean KL and largest ratio are measured after updates, on training and on fresh data.
+        #[flag(group = "Diagnostics", unit = "", source = "Engstrom, figures 2-4", shape)]
+        pub diagnose_trust_region: bool = false,
+        /// Whether the value function's error is measured after updates, on training and on fresh data.
+        #[flag(group = "Diagnostics", unit = "", source = "Ilyas, section on value prediction", shape)]
+        pub diagnose_value_error: bool = false,
+        /// Iterations between two measurements of trust region and value error.
+        #[flag(group = "Diagnostics", unit = "iterations", within = Within::closed(1.0, 1e9), source = "release `log_every`", shape)]
+        pub diagnose_every: usize = 10,
+        /// Whether the variance of gradient estimates and their agreement with a large-sample gradient are measured.
+        #[flag(group = "Diagnostics", unit = "", source = "Ilyas, section on gradient estimates", shape)]
+        pub diagnose_gradients: bool = false,
+        /// Whether the variance of gradient estimates is measured with no baseline, the learned and a well-fitted one.
+        #[flag(group = "Diagnostics", unit = "", source = "Ilyas, section on value prediction", shape)]
+        pub diagnose_baselines: bool = false,
+        /// Whether reward and surrogate are measured along the update and a random direction.
+        #[flag(group = "Diagnostics", unit = "", source = "Ilyas, section on landscapes", shape)]
+        pub diagnose_landscapes: bool = false,
+        /// Iterations in which gradients, baselines and landscapes are measured, before the update.
+        #[flag(group = "Diagnostics", unit = "iteration", within = Within::closed(0.0, 1e9), source = "Ilyas: 0, 150, 300, 450", shape)]
+        pub diagnostic_iterations: Vec<usize> = vec![0, 150, 300, 450],
+        /// Sample sizes of gradient estimates.
+        #[flag(group = "Diagnostics", unit = "samples", within = Within::closed(2.0, 1e8), source = "Ilyas: 100 to 1,000,000", shape)]
+        pub gradient_samples: Vec<usize> = vec![100, 1000, 2000, 10_000, 100_000],
+        /// Independent gradient estimates of each size.
+        #[flag(group = "Diagnostics", unit = "estimates", within = Within::closed(2.0, 1000.0), source = "Ilyas: 10", shape)]
+        pub gradient_estimates: usize = 10,
+        /// Samples of the gradient that stands for the true one.
+        #[flag(group = "Diagnostics", unit = "samples", within = Within::closed(2.0, 1e8), source = "Ilyas: 10,000,000; 1,000,000 in its appendix", shape)]
+        pub reference_samples: usize = 1_000_000,
+        /// Samples that the well-fitted baseline is trained on.
+        #[flag(group = "Diagnostics", unit = "samples", within = Within::closed(2.0, 1e8), source = "Ilyas: 5,000,000", shape)]
+        pub baseline_fit_samples: usize = 5_000_000,
+        /// Points of a landscape along each of its two directions.
+        #[flag(group = "Diagnostics", unit = "points", within = Within::closed(2.0, 1000.0), source = "read off Ilyas' figures", shape)]
+        pub landscape_points: usize = 11,
+        /// Samples of each landscape, at every point.
+        #[flag(group = "Diagnostics", unit = "samples", within = Within::closed(2.0, 1e8), source = "Ilyas: 2,000, 20,000, 100,000 and 1,000,000", shape)]
+        pub landscape_samples: Vec<usize> = vec![2000, 20_000],
     }
 }
