@@ -33,6 +33,7 @@ const NUMERIC: &[&str] = &[
     "libm",
     "macerator",
     "matrixmultiply",
+    "mujoco-rs",
     "naga",
     "num-traits",
     "polars",
@@ -59,6 +60,12 @@ fn main() {
     set("CETERIS_COMMIT", &commit);
     set("CETERIS_DIRTY", &dirty);
     set("CETERIS_TARGET", &env::var("TARGET").unwrap_or_else(|_| "unknown".into()));
+
+    if env::var_os("CARGO_FEATURE_MUJOCO").is_some() {
+        // So that the program also starts without Cargo.
+        let library = root.join("third-party/mujoco/lib");
+        println!("cargo::rustc-link-arg-bins=-Wl,-rpath,{}", library.display());
+    }
 
     let lock = fs::read(root.join("Cargo.lock")).ok();
     let hash = lock.as_deref().map_or_else(|| "unknown".into(), sha256);

@@ -11,6 +11,59 @@ pub enum EnvError {
         /// Every id in the registry, in its order.
         known: Vec<&'static str>,
     },
+    /// A MuJoCo task, in a build without MuJoCo.
+    #[error(
+        "{id} needs MuJoCo, and this program was built without it; run scripts/setup-mujoco.sh \
+         and build with `--features mujoco`"
+    )]
+    WithoutMujoco {
+        /// The id asked for.
+        id: String,
+    },
+    /// A version of a MuJoCo task for a simulator that Gymnasium no longer has.
+    #[error("{id} is for mujoco-py and no longer offered; {successor} is nearest to it")]
+    RetiredVersion {
+        /// The id asked for.
+        id: String,
+        /// Id of the version to use.
+        successor: String,
+    },
+    /// An argument that the environment does not take.
+    #[error(
+        "{environment} takes no argument `{name}`{}; valid names are {}",
+        nearest.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
+        known.join(", ")
+    )]
+    UnknownArgument {
+        /// Id of the environment.
+        environment: &'static str,
+        /// The name given.
+        name: String,
+        /// The valid name most like it, if any is near.
+        nearest: Option<&'static str>,
+        /// Every argument of the environment.
+        known: Vec<&'static str>,
+    },
+    /// An argument with a value of the wrong type or out of range.
+    #[error("`{name}` of {environment} must be {expected}, found {found}")]
+    BadArgument {
+        /// Id of the environment.
+        environment: &'static str,
+        /// Name of the argument.
+        name: String,
+        /// What it takes, in words.
+        expected: String,
+        /// The value given.
+        found: String,
+    },
+    /// A model that the simulator does not load.
+    #[error("MuJoCo cannot load the model of {environment}: {message}")]
+    Model {
+        /// Id of the environment.
+        environment: &'static str,
+        /// The simulator's message.
+        message: String,
+    },
     /// A discrete action for a continuous task, or the other way round.
     #[error("{environment} takes a {expected} action, found a {found} one")]
     ActionKind {

@@ -1,6 +1,9 @@
 //! Reinforcement-learning environments with Gymnasium's exact semantics, and the randomness and
 //! running normalisers around them. No tensor library: plain `f64` and `f32` slices.
 //!
+//! Classic control is built in; Gymnasium's MuJoCo tasks come with the Cargo feature `mujoco` and are
+//! simulated by MuJoCo itself, which `scripts/setup-mujoco.sh` fetches.
+//!
 //! Oracle for the environments and for their seeding: Gymnasium 1.4.0 under NumPy 2.4. Committed
 //! fixtures (`tests/fixtures`) hold its numbers, the tests compare against them.
 //!
@@ -18,9 +21,12 @@
 //! ```
 #![warn(missing_docs)]
 
+mod arguments;
 pub mod classic_control;
 mod environment;
 mod error;
+#[cfg(feature = "mujoco")]
+pub mod mujoco;
 pub mod normalize;
 mod registry;
 pub mod seeding;
@@ -28,6 +34,7 @@ mod spec;
 pub mod streams;
 mod time_limit;
 
+pub use arguments::{Argument, Arguments, ArgumentsError, CommonArguments, Range, RangeError};
 pub use classic_control::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use environment::{Action, EnvState, Environment, Step};
 pub use error::EnvError;
@@ -35,7 +42,7 @@ pub use normalize::{
     ObservationNormalization, ObservationNormalizer, RewardNormalizer, RewardScaling,
     RunningMeanStd, StatisticsOrder, Welford,
 };
-pub use registry::{make, registry, spec};
+pub use registry::{make, make_with, registry, spec, spec_with};
 pub use seeding::{NumpyGenerator, SeedSequence};
 pub use spec::{ActionSpace, EnvSpec};
 pub use streams::{Purpose, Streams, fill_standard_normal};

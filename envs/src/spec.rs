@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::arguments::Argument;
+
 /// The set of valid actions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
@@ -12,7 +14,8 @@ pub enum ActionSpace {
         n: usize,
     },
     /// A vector of reals; environments accept values outside the bounds and treat them as
-    /// Gymnasium does (each classic-control task clips them itself).
+    /// Gymnasium does (each classic-control task clips them itself; MuJoCo clips what it applies,
+    /// but the control cost sees the action as given).
     Box {
         /// Lower bound of each component, in the task's own unit.
         low: Vec<f32>,
@@ -57,4 +60,8 @@ pub struct EnvSpec {
     pub reward_threshold: Option<f64>,
     /// One line for listings.
     pub description: &'static str,
+    /// What computes the dynamics, version included where it decides numbers.
+    pub engine: &'static str,
+    /// What the environment can be made with, and the defaults.
+    pub arguments: Vec<Argument>,
 }

@@ -70,6 +70,8 @@ pub struct Field {
     pub meaning: &'static str,
     /// Its type.
     pub kind: Kind,
+    /// How its value is written, in words, where the kind alone does not say.
+    pub notation: Option<&'static str>,
     /// Bounds on a number, or on each number of a list.
     pub within: Option<Within>,
     /// Whether it fixes tensor shapes or loop structure, and so the cohort.
@@ -79,6 +81,9 @@ pub struct Field {
 impl Field {
     /// What a study file must write, in words, bounds included.
     pub fn expected(&self) -> String {
+        if let Some(notation) = self.notation {
+            return notation.to_owned();
+        }
         match (self.within, self.kind) {
             (None, kind) => kind.expected(),
             (Some(within), Kind::Integer) => format!("a whole number in {within}"),
@@ -178,7 +183,26 @@ pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Opti
 
 #[cfg(test)]
 mod tests {
-    use super::{Within, nearest};
+    use super::{Field, Within, nearest};
+    use crate::Kind;
+
+    #[test]
+    fn a_notation_says_more_than_the_kind() {
+        let field = Field {
+            name: "range",
+            group: "",
+            unit: "",
+            source: "",
+            meaning: "",
+            kind: Kind::Text,
+            notation: None,
+            within: None,
+            shape: false,
+        };
+        assert_eq!(field.expected(), "a string");
+        let field = Field { notation: Some("two numbers"), ..field };
+        assert_eq!(field.expected(), "two numbers");
+    }
 
     #[test]
     fn intervals_know_their_ends() {

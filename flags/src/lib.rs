@@ -121,6 +121,7 @@ macro_rules! flags {
                 source: $source,
                 meaning: concat!($($field_doc),+),
                 kind: <$type as $crate::FlagValue>::KIND,
+                notation: <$type as $crate::FlagValue>::NOTATION,
                 within: $crate::flags!(@within $($within)?),
                 shape: $crate::flags!(@shape $($shape)?),
             }),+];

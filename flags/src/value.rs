@@ -142,6 +142,8 @@ impl Kind {
 pub trait FlagValue: Sized {
     /// Its type as data.
     const KIND: Kind;
+    /// How a value is written, in words, where the kind alone does not say.
+    const NOTATION: Option<&'static str> = None;
     /// Reads a value; `None` when the type does not fit.
     fn from_value(value: &Value) -> Option<Self>;
     /// Writes the value back; `from_value(&x.to_value())` is `x`.

@@ -3,7 +3,9 @@
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
+use super::ENGINE;
 use super::simulation::{Simulation, write_single};
+use crate::arguments::common_arguments;
 use crate::environment::{Action, EnvState, Environment, Step, check_observation, discrete_action};
 use crate::error::EnvError;
 use crate::spec::{ActionSpace, EnvSpec};
@@ -44,6 +46,8 @@ pub(crate) static SPEC: LazyLock<EnvSpec> = LazyLock::new(|| {
         max_episode_steps: 500,
         reward_threshold: Some(-100.0),
         description: "swing a two-link arm above a line with torque on the middle joint",
+        engine: ENGINE,
+        arguments: common_arguments(500),
     }
 });
 

@@ -3,7 +3,9 @@
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
+use super::ENGINE;
 use super::simulation::{Simulation, write_single};
+use crate::arguments::common_arguments;
 use crate::environment::{Action, EnvState, Environment, Step, check_observation, discrete_action};
 use crate::error::EnvError;
 use crate::spec::{ActionSpace, EnvSpec};
@@ -43,6 +45,8 @@ pub(crate) static SPEC: LazyLock<EnvSpec> = LazyLock::new(|| {
         max_episode_steps: 500,
         reward_threshold: Some(475.0),
         description: "balance a pole on a cart by pushing left or right",
+        engine: ENGINE,
+        arguments: common_arguments(500),
     }
 });
 

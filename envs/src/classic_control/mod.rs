@@ -12,6 +12,9 @@ pub(crate) mod mountain_car_continuous;
 pub(crate) mod pendulum;
 mod simulation;
 
+/// What computes the dynamics of these tasks.
+const ENGINE: &str = "built in";
+
 pub use acrobot::Acrobot;
 pub use cartpole::CartPole;
 pub use mountain_car::MountainCar;

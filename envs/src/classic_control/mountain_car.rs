@@ -2,7 +2,9 @@
 
 use std::sync::LazyLock;
 
+use super::ENGINE;
 use super::simulation::{Simulation, write_single};
+use crate::arguments::common_arguments;
 use crate::environment::{Action, EnvState, Environment, Step, check_observation, discrete_action};
 use crate::error::EnvError;
 use crate::spec::{ActionSpace, EnvSpec};
@@ -31,6 +33,8 @@ pub(crate) static SPEC: LazyLock<EnvSpec> = LazyLock::new(|| EnvSpec {
     max_episode_steps: 200,
     reward_threshold: Some(-110.0),
     description: "rock an underpowered car out of a valley, pushing left, not at all or right",
+    engine: ENGINE,
+    arguments: common_arguments(200),
 });
 
 /// MountainCar-v0 without its time limit. State: position and velocity (per step), dimensionless,

@@ -2,8 +2,10 @@
 
 use std::sync::LazyLock;
 
+use super::ENGINE;
 use super::mountain_car::{GRAVITY, MAX_POSITION, MAX_SPEED, MIN_POSITION, RESET_POSITIONS};
 use super::simulation::{Simulation, write_single};
+use crate::arguments::common_arguments;
 use crate::environment::{
     Action, EnvState, Environment, Step, check_observation, continuous_action,
 };
@@ -26,6 +28,8 @@ pub(crate) static SPEC: LazyLock<EnvSpec> = LazyLock::new(|| EnvSpec {
     max_episode_steps: 999,
     reward_threshold: Some(90.0),
     description: "rock an underpowered car out of a valley with a graded engine",
+    engine: ENGINE,
+    arguments: common_arguments(999),
 });
 
 /// MountainCarContinuous-v0 without its time limit. State: position and velocity (per step),

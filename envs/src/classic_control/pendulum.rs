@@ -3,7 +3,9 @@
 use std::f64::consts::PI;
 use std::sync::LazyLock;
 
+use super::ENGINE;
 use super::simulation::{Simulation, write_single};
+use crate::arguments::common_arguments;
 use crate::environment::{
     Action, EnvState, Environment, Step, check_observation, continuous_action,
 };
@@ -38,6 +40,8 @@ pub(crate) static SPEC: LazyLock<EnvSpec> = LazyLock::new(|| {
         max_episode_steps: 200,
         reward_threshold: None,
         description: "swing a pendulum up and hold it with a limited torque",
+        engine: ENGINE,
+        arguments: common_arguments(200),
     }
 });
 
