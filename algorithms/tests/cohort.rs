@@ -4,6 +4,7 @@ mod common;
 
 use algorithms::device::LearnerDevice;
 use algorithms::policy_gradient::AgentConfig;
+use algorithms::policy_gradient::config::{Algorithm, GradientClip, KlSchedule};
 use common::{base, bits, train};
 use flags::{Kind, Value};
 
@@ -16,6 +17,8 @@ fn deviations(config: &AgentConfig) -> Vec<(&'static str, Value)> {
         let candidates: Vec<Value> = match field.kind {
             Kind::Level(levels) => levels.iter().map(|level| Value::from(level.name)).collect(),
             Kind::Bool => vec![Value::from(true), Value::from(false)],
+            // A smaller share may accept the same steps.
+            Kind::Float if field.name == "acceptance_ratio" => vec![Value::from(1.0)],
             Kind::Float => {
                 let number = current.as_f64().unwrap();
                 vec![Value::from(if number == 0.0 { 0.1 } else { 0.9 * number })]
@@ -76,6 +79,9 @@ fn bases() -> Vec<AgentConfig> {
         with("Pendulum-v1", &[("update_schedule", joint), ("gradient_clip", joint)]),
         with("Pendulum-v1", &[("update_schedule", joint), ("networks", "shared")]),
         with("Pendulum-v1", &[("std_dependence", "state")]),
+        with("Pendulum-v1", &[("algorithm", "trpo")]),
+        with("Pendulum-v1", &[("algorithm", "trpo"), ("std_dependence", "state")]),
+        with("CartPole-v1", &[("algorithm", "trpo")]),
         time_input,
     ]
 }
@@ -118,37 +124,62 @@ const ACTING: &[&str] = &[
     "evaluation_episodes",
 ];
 
-/// Fields that need another one switched on before they can act.
-fn enabling(field: &str, config: &mut AgentConfig) {
-    let settings: &[(&str, Value)] = match field {
-        "gradient_clip_norm" => &[("gradient_clip", Value::Bool(true))],
-        _ => &[],
-    };
-    if !settings.is_empty() {
-        config.gradient_clip = algorithms::policy_gradient::config::GradientClip::Each;
+/// Fields of PPO that have no effect with TRPO.
+const PPO_ALONE: &[&str] = &[
+    "ratio_clip",
+    "clip_epsilon",
+    "clip_epsilon_annealing",
+    "entropy_coefficient",
+    "target_kl",
+    "policy_learning_rate",
+    "policy_annealing",
+    "policy_adam_epsilon",
+];
+
+/// Switches on what a field needs before it can act.
+fn enable(field: &str, config: &mut AgentConfig) {
+    match field {
+        "gradient_clip_norm" => config.gradient_clip = GradientClip::Value,
+        "max_kl_final" => config.kl_schedule = KlSchedule::Linear,
+        "kl_schedule" => config.max_kl_final = 0.002,
+        // So little of the Fisher matrix is known that steps leave the trust region.
+        "line_search_kl" => {
+            (config.max_kl, config.damping, config.fisher_fraction) = (0.5, 1e-3, 0.05);
+        }
+        _ => {}
     }
 }
 
 #[test]
 fn every_flag_acts_and_only_on_its_own_agent() {
-    for environment in ["Pendulum-v1", "CartPole-v1"] {
-        let base = base(environment);
+    for (environment, algorithm) in [
+        ("Pendulum-v1", Algorithm::Ppo),
+        ("CartPole-v1", Algorithm::Ppo),
+        ("Pendulum-v1", Algorithm::Trpo),
+        ("CartPole-v1", Algorithm::Trpo),
+    ] {
+        let base = AgentConfig { algorithm, ..base(environment) };
         for (field, value) in deviations(&base) {
             if ACTING.contains(&field) {
                 continue;
             }
             let mut plain = base.clone();
-            enabling(field, &mut plain);
+            enable(field, &mut plain);
             let mut changed = plain.clone();
             changed.set(field, &value).unwrap();
             let configs = [plain.clone(), changed, plain];
             let trained = train(&configs, &[0, 0, 0], &LearnerDevice::Cpu);
             let [first, second, third] = [0, 1, 2].map(|agent| bits(&trained[agent]));
             assert_eq!(first, third, "{field} = {value} reached another agent");
-            let gaussian_only =
+            let gaussian_alone =
                 ["initial_log_std", "std_transform", "gaussian_density"].contains(&field);
-            let idle = environment == "CartPole-v1" && gaussian_only;
-            assert_eq!(first == second, idle, "{field} = {value} in {environment}");
+            let group = AgentConfig::FIELDS.iter().find(|other| other.name == field).unwrap().group;
+            let idle = environment == "CartPole-v1" && gaussian_alone
+                || match algorithm {
+                    Algorithm::Ppo => group == "Trust region",
+                    Algorithm::Trpo => PPO_ALONE.contains(&field),
+                };
+            assert_eq!(first == second, idle, "{field} = {value} in {environment}, {algorithm}");
         }
     }
 }

@@ -4,7 +4,7 @@
 //! others do not is computed for all and selected by a mask. Selection copies values exactly, so an
 //! agent's numbers do not depend on its neighbours.
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Bool, DType, Device, Gradients, Int, Tensor, TensorData};
 
 use super::config::{
     Activation, AdvantageNormalization, AgentConfig, GaussianDensity, GradientClip, Optimizer,
@@ -12,28 +12,70 @@ use super::config::{
 };
 use super::learner::{
     Batch, CohortSpec, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, StepSize,
-    TARGET_COLUMNS, Targets, UNBOUNDED, minibatch_sizes,
+    TARGET_COLUMNS, Targets, TrustRegionPlan, TrustRegionStep, UNBOUNDED, minibatch_sizes,
 };
 use crate::device::LearnerDevice;
 use crate::math;
 use crate::network::{Layer, Layout, NetworkShape, Parameters, to_f32};
 
 const LOG_2_PI: f64 = 1.837_877_066_409_345_3;
-const ADAM_BETA1: f32 = 0.9;
-const ADAM_BETA2: f32 = 0.999;
+const ADAM_BETA1: f64 = 0.9;
+const ADAM_BETA2: f64 = 0.999;
 // Not `1.0 - ADAM_BETA2`: in single precision that is off by 5e-5.
-const ADAM_ONE_MINUS_BETA1: f32 = 0.1;
-const ADAM_ONE_MINUS_BETA2: f32 = 0.001;
+const ADAM_ONE_MINUS_BETA1: f64 = 0.1;
+const ADAM_ONE_MINUS_BETA2: f64 = 0.001;
 const METRICS: usize = 8;
 
+/// Precision of a learner's tensors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits: what studies run in.
+    #[default]
+    Single,
+    /// 64 bits, on the host alone: what references are compared in.
+    Double,
+}
+
+/// Where tensors live, and how precise they are.
+#[derive(Clone)]
+pub(super) struct Place {
+    device: Device,
+    dtype: DType,
+}
+
+impl Place {
+    pub(super) fn of<const D: usize>(tensor: &Tensor<D>) -> Self {
+        Self { device: tensor.device(), dtype: tensor.dtype() }
+    }
+
+    pub(super) fn tensor<const D: usize>(&self, values: Vec<f32>, dims: [usize; D]) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values, dims), (&self.device, self.dtype))
+    }
+
+    /// One number an agent as `[agents, 1]`.
+    pub(super) fn per_agent(&self, values: impl Iterator<Item = f32>) -> Tensor<2> {
+        let values: Vec<f32> = values.collect();
+        let agents = values.len();
+        self.tensor(values, [agents, 1])
+    }
+
+    /// Row numbers; they stay far below 2^31, since a whole batch fits in memory.
+    #[allow(clippy::cast_possible_wrap)]
+    pub(super) fn rows(&self, rows: &[u32]) -> Tensor<1, Int> {
+        let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
+        let count = rows.len();
+        Tensor::from_data(TensorData::new(rows, [count]), &self.device)
+    }
+}
+
 /// A choice that agents of a cohort may make differently.
-struct Choice<T> {
+pub(super) struct Choice<T> {
     first: T,
     others: Vec<(T, Vec<bool>)>,
 }
 
 impl<T: Copy + PartialEq> Choice<T> {
-    fn new(configs: &[AgentConfig], level: impl Fn(&AgentConfig) -> T) -> Self {
+    pub(super) fn new(configs: &[AgentConfig], level: impl Fn(&AgentConfig) -> T) -> Self {
         let levels: Vec<T> = configs.iter().map(level).collect();
         let mut seen: Vec<T> = Vec::new();
         for level in &levels {
@@ -49,7 +91,10 @@ impl<T: Copy + PartialEq> Choice<T> {
     }
 
     /// Computes each level that occurs and gives every agent its own; `[agents, ...]`.
-    fn select<const D: usize>(&self, mut compute: impl FnMut(T) -> Tensor<D>) -> Tensor<D> {
+    pub(super) fn select<const D: usize>(
+        &self,
+        mut compute: impl FnMut(T) -> Tensor<D>,
+    ) -> Tensor<D> {
         let mut result = compute(self.first);
         for (level, agents) in &self.others {
             let other = compute(*level);
@@ -65,7 +110,7 @@ impl<T: Copy + PartialEq> Choice<T> {
 }
 
 /// A mask of shape `dims` that is true where the agent on the first axis is.
-fn agent_mask<const D: usize>(
+pub(super) fn agent_mask<const D: usize>(
     agents: &[bool],
     device: &Device,
     dims: [usize; D],
@@ -80,8 +125,8 @@ fn agent_mask<const D: usize>(
 }
 
 /// One parameter vector an agent, with Adam's moments; all `[agents, parameters]`.
-struct Group {
-    parameters: Tensor<2>,
+pub(super) struct Group {
+    pub(super) parameters: Tensor<2>,
     first_moment: Tensor<2>,
     second_moment: Tensor<2>,
     epsilon: Tensor<2>,
@@ -89,85 +134,109 @@ struct Group {
 }
 
 /// Tensors of a layer: weights `[agents, inputs, outputs]` and biases `[agents, 1, outputs]`.
-struct Affine {
-    weights: Tensor<3>,
-    biases: Tensor<3>,
+pub(super) struct Affine {
+    pub(super) weights: Tensor<3>,
+    pub(super) biases: Tensor<3>,
 }
 
 impl Affine {
-    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+    pub(super) fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         x.matmul(self.weights.clone()) + self.biases.clone()
     }
 }
 
 /// The networks of a cohort, unpacked from their parameter vectors.
-struct Networks {
-    policy_body: Vec<Affine>,
-    policy_head: Affine,
-    log_std: Option<Tensor<3>>,
+pub(super) struct Networks {
+    pub(super) policy_body: Vec<Affine>,
+    pub(super) policy_head: Affine,
+    pub(super) log_std: Option<Tensor<3>>,
     value_body: Vec<Affine>,
     value_head: Affine,
 }
 
-/// Log-density and entropy of a batch of actions.
-struct ActionTerms {
-    /// `[agents, batch]`.
-    log_probs: Tensor<2>,
-    /// Mean over the batch, `[agents, 1]`.
-    entropy: Tensor<2>,
+/// Distributions of actions, one a sample.
+#[derive(Clone)]
+pub(super) enum Distribution {
+    /// Choices by their log-probabilities `[agents, batch, choices]`.
+    Categorical(Tensor<3>),
+    /// Independent Gaussians.
+    Gaussian {
+        /// `[agents, batch, dimensions]`.
+        mean: Tensor<3>,
+        /// `[agents, batch or 1, dimensions]`.
+        log_std: Tensor<3>,
+    },
+}
+
+impl Distribution {
+    /// The same outside of the graph.
+    pub(super) fn inner(self) -> Self {
+        match self {
+            Self::Categorical(log_probs) => Self::Categorical(log_probs.inner()),
+            Self::Gaussian { mean, log_std } => {
+                Self::Gaussian { mean: mean.inner(), log_std: log_std.inner() }
+            }
+        }
+    }
 }
 
 /// burn autodiff over a cohort.
 pub struct AutodiffLearner {
-    device: Device,
+    pub(super) place: Place,
     on_host: bool,
-    agents: usize,
-    shape: NetworkShape,
-    layout: Layout,
-    policy: Group,
+    pub(super) agents: usize,
+    pub(super) shape: NetworkShape,
+    pub(super) layout: Layout,
+    pub(super) configs: Vec<AgentConfig>,
+    pub(super) policy: Group,
     value: Option<Group>,
     joint_clip: Tensor<2>,
-    activation: Choice<Activation>,
-    std_transform: Choice<StdTransform>,
-    density: Choice<GaussianDensity>,
+    pub(super) activation: Choice<Activation>,
+    pub(super) std_transform: Choice<StdTransform>,
+    pub(super) density: Choice<GaussianDensity>,
     value_clip: Choice<ValueClip>,
     normalization: Choice<AdvantageNormalization>,
     optimizer: Choice<Optimizer>,
     entropy_coefficient: Tensor<2>,
     value_coefficient: Tensor<2>,
     value_clip_epsilon: Tensor<2>,
-    samples: usize,
-    features: Tensor<2>,
+    pub(super) samples: usize,
+    pub(super) features: Tensor<2>,
     extra_observations: Option<Tensor<3>>,
-    targets: Tensor<2>,
+    pub(super) targets: Tensor<2>,
 }
 
 impl AutodiffLearner {
     /// Puts the networks of a cohort on a device.
     pub fn new(spec: &CohortSpec, device: &LearnerDevice) -> Self {
+        Self::with_precision(spec, device, Precision::Single)
+    }
+
+    /// The same, in a precision of choice. What goes in and comes out is in single precision.
+    pub fn with_precision(spec: &CohortSpec, device: &LearnerDevice, precision: Precision) -> Self {
         let CohortSpec { shape, configs, parameters } = spec;
         let on_host = device.is_host();
-        let device = device.burn();
+        let dtype = match precision {
+            Precision::Single => DType::F32,
+            Precision::Double => DType::F64,
+        };
+        let place = Place { device: device.burn(), dtype };
         let layout = Layout::new(shape);
         let column = |value: &dyn Fn(&AgentConfig) -> f64| {
-            per_agent(configs.iter().map(|config| to_f32(value(config))), &device)
+            place.per_agent(configs.iter().map(|config| to_f32(value(config))))
         };
         let clip = |levels: &'static [GradientClip]| {
-            per_agent(
-                configs.iter().map(|config| {
-                    if levels.contains(&config.gradient_clip) {
-                        to_f32(config.gradient_clip_norm)
-                    } else {
-                        UNBOUNDED
-                    }
-                }),
-                &device,
-            )
+            place.per_agent(configs.iter().map(|config| {
+                if levels.contains(&config.gradient_clip) {
+                    to_f32(config.gradient_clip_norm)
+                } else {
+                    UNBOUNDED
+                }
+            }))
         };
         let group = |vectors: Vec<f32>, epsilon: Tensor<2>, own_clip: Tensor<2>| {
             let len = vectors.len() / configs.len();
-            let parameters =
-                Tensor::<2>::from_data(TensorData::new(vectors, [configs.len(), len]), &device);
+            let parameters = place.tensor(vectors, [configs.len(), len]);
             Group {
                 first_moment: parameters.zeros_like(),
                 second_moment: parameters.zeros_like(),
@@ -188,7 +257,7 @@ impl AutodiffLearner {
                 clip(&[GradientClip::Value, GradientClip::Each]),
             )
         });
-        let empty = Tensor::<2>::empty([1, 1], &device);
+        let empty = place.tensor(vec![0.0], [1, 1]);
         Self {
             on_host,
             agents: configs.len(),
@@ -210,30 +279,26 @@ impl AutodiffLearner {
             extra_observations: None,
             targets: empty,
             shape: shape.clone(),
-            device,
+            configs: configs.clone(),
+            place,
         }
     }
 
     /// Cuts a parameter vector into layers, each a leaf of the graph if `track`.
     fn leaves(&self, group: &Group, layers: &[Layer], track: bool) -> Vec<Affine> {
-        let cut = |start: usize, rows: usize, columns: usize| {
-            let tensor = group
-                .parameters
-                .clone()
-                .slice([0..self.agents, start..start + rows * columns])
-                .reshape([self.agents, rows, columns]);
+        let leaf = |tensor: Tensor<3>| {
             if track { tensor.autodiff().require_grad() } else { tensor }
         };
         layers
             .iter()
-            .map(|layer| Affine {
-                weights: cut(layer.weights, layer.inputs, layer.outputs),
-                biases: cut(layer.biases, 1, layer.outputs),
+            .map(|layer| {
+                let Affine { weights, biases } = cut(&group.parameters, layer);
+                Affine { weights: leaf(weights), biases: leaf(biases) }
             })
             .collect()
     }
 
-    fn networks(&self, track_policy: bool, track_value: bool) -> Networks {
+    pub(super) fn networks(&self, track_policy: bool, track_value: bool) -> Networks {
         let Layout { policy_body, policy_head, log_std, value_body, value_head, .. } = &self.layout;
         let mut policy = self.leaves(&self.policy, policy_body, track_policy);
         policy.extend(self.leaves(&self.policy, std::slice::from_ref(policy_head), track_policy));
@@ -259,10 +324,11 @@ impl AutodiffLearner {
     }
 
     fn hidden(&self, body: &[Affine], observations: Tensor<3>) -> Tensor<3> {
-        body.iter().fold(observations, |x, layer| {
-            let x = layer.forward(x);
-            self.activation.select(|activation| self.activate(activation, x.clone()))
-        })
+        body.iter().fold(observations, |x, layer| self.activated(layer.forward(x)))
+    }
+
+    pub(super) fn activated(&self, x: Tensor<3>) -> Tensor<3> {
+        self.activation.select(|activation| self.activate(activation, x.clone()))
     }
 
     fn activate(&self, activation: Activation, x: Tensor<3>) -> Tensor<3> {
@@ -276,7 +342,7 @@ impl AutodiffLearner {
     }
 
     /// The policy head's outputs, and the common body's features where networks are shared.
-    fn policy_outputs(
+    pub(super) fn policy_outputs(
         &self,
         networks: &Networks,
         observations: Tensor<3>,
@@ -306,55 +372,93 @@ impl AutodiffLearner {
         networks.value_head.forward(features).reshape([agents, batch])
     }
 
-    /// Log-densities of actions `[agents, batch, action_dim]` under the head's outputs.
-    fn action_terms(
-        &self,
-        networks: &Networks,
-        outputs: Tensor<3>,
-        actions: Tensor<3>,
-    ) -> ActionTerms {
-        let [agents, batch, _] = outputs.dims();
-        let dim = self.shape.action_dim;
+    /// The distributions that the policy head's outputs stand for.
+    pub(super) fn distribution(&self, networks: &Networks, outputs: Tensor<3>) -> Distribution {
         let Some(parameter) = &networks.log_std else {
-            let log_softmax = burn::tensor::activation::log_softmax(outputs, 2);
-            let log_probs = (log_softmax.clone() * actions).sum_dim(2).reshape([agents, batch]);
-            let entropy = (log_softmax.clone().exp() * log_softmax).sum_dim(2).neg();
-            return ActionTerms {
-                log_probs,
-                entropy: entropy.reshape([agents, batch]).mean_dim(1),
-            };
+            return Distribution::Categorical(burn::tensor::activation::log_softmax(outputs, 2));
         };
-        let (mean, raw) = if self.shape.state_dependent_std {
-            let second = outputs.clone().slice([0..agents, 0..batch, dim..2 * dim]);
-            (outputs.slice([0..agents, 0..batch, 0..dim]), second + parameter.clone())
-        } else {
-            (outputs, parameter.clone())
-        };
+        let (mean, raw) = self.mean_and_raw_std(outputs, parameter);
         let log_std = self.std_transform.select(|transform| match transform {
             StdTransform::Exp => raw.clone(),
             StdTransform::Softplus => raw.clone().exp().log1p().log(),
         });
-        let inverse = log_std.clone().neg().exp();
-        let distance = actions - mean;
-        let squares = self.density.select(|density| {
-            let scaled = distance.clone() * inverse.clone();
-            match density {
-                GaussianDensity::Exact => scaled.clone() * scaled,
-                GaussianDensity::Submission => scaled * distance.clone(),
+        Distribution::Gaussian { mean, log_std }
+    }
+
+    /// Means, and log-stds before their transform.
+    pub(super) fn mean_and_raw_std(
+        &self,
+        outputs: Tensor<3>,
+        parameter: &Tensor<3>,
+    ) -> (Tensor<3>, Tensor<3>) {
+        if !self.shape.state_dependent_std {
+            return (outputs, parameter.clone());
+        }
+        let [agents, batch, _] = outputs.dims();
+        let dim = self.shape.action_dim;
+        let second = outputs.clone().slice([0..agents, 0..batch, dim..2 * dim]);
+        (outputs.slice([0..agents, 0..batch, 0..dim]), second + parameter.clone())
+    }
+
+    /// Log-densities `[agents, batch]` of actions `[agents, batch, action_dim]`.
+    pub(super) fn log_probs(&self, distribution: &Distribution, actions: Tensor<3>) -> Tensor<2> {
+        let [agents, batch, dim] = actions.dims();
+        match distribution {
+            Distribution::Categorical(log_probs) => {
+                (log_probs.clone() * actions).sum_dim(2).reshape([agents, batch])
             }
-        });
-        // Constants of the normal density, for all dimensions together.
-        #[allow(clippy::cast_precision_loss)]
-        let constant = 0.5 * LOG_2_PI * dim as f64;
-        #[allow(clippy::cast_precision_loss)]
-        let half_dims = 0.5 * dim as f64;
-        let rows = log_std.dims()[1];
-        let sum_log_std = log_std.sum_dim(2).reshape([agents, rows]);
-        let log_probs = squares.sum_dim(2).reshape([agents, batch]).mul_scalar(-0.5)
-            - sum_log_std.clone()
-            - constant;
-        let entropy = sum_log_std.mean_dim(1) + (constant + half_dims);
-        ActionTerms { log_probs, entropy }
+            Distribution::Gaussian { mean, log_std } => {
+                let inverse = log_std.clone().neg().exp();
+                let distance = actions - mean.clone();
+                let squares = self.density.select(|density| {
+                    let scaled = distance.clone() * inverse.clone();
+                    match density {
+                        GaussianDensity::Exact => scaled.clone() * scaled,
+                        GaussianDensity::Submission => scaled * distance.clone(),
+                    }
+                });
+                squares.sum_dim(2).reshape([agents, batch]).mul_scalar(-0.5)
+                    - sum_over_dimensions(log_std)
+                    - half_log_2_pi(dim)
+            }
+        }
+    }
+
+    /// Mean entropy over the batch, `[agents, 1]`.
+    pub(super) fn entropy(distribution: &Distribution) -> Tensor<2> {
+        match distribution {
+            Distribution::Categorical(log_probs) => {
+                let [agents, batch, _] = log_probs.dims();
+                let entropy = (log_probs.clone().exp() * log_probs.clone()).sum_dim(2).neg();
+                entropy.reshape([agents, batch]).mean_dim(1)
+            }
+            Distribution::Gaussian { log_std, .. } => {
+                let dim = log_std.dims()[2];
+                // Actions have few dimensions.
+                #[allow(clippy::cast_precision_loss)]
+                let half_dims = 0.5 * dim as f64;
+                sum_over_dimensions(log_std).mean_dim(1) + (half_log_2_pi(dim) + half_dims)
+            }
+        }
+    }
+
+    /// Observations `[agents, samples, stored]` and actions `[agents, samples, action_dim]` of the
+    /// whole batch.
+    pub(super) fn batch(&self) -> (Tensor<3>, Tensor<3>) {
+        let (agents, samples) = (self.agents, self.samples);
+        let stored = self.shape.stored_observation_dim();
+        let width = stored + self.shape.action_dim;
+        let features = self.features.clone().reshape([agents, samples, width]);
+        let observations = features.clone().slice([0..agents, 0..samples, 0..stored]);
+        (observations, features.slice([0..agents, 0..samples, stored..width]))
+    }
+
+    /// Advantages `[agents, batch]` as the surrogate objective takes them.
+    pub(super) fn normalized(&self, advantages: Tensor<2>) -> Tensor<2> {
+        self.normalization.select(|normalization| match normalization {
+            AdvantageNormalization::Minibatch => standardize(advantages.clone()),
+            _ => advantages.clone(),
+        })
     }
 
     /// The value loss of each agent `[agents, 1]`.
@@ -398,11 +502,7 @@ impl AutodiffLearner {
     ) -> Tensor<2> {
         let agents = self.agents;
         let stored = self.shape.stored_observation_dim();
-        // Row numbers stay far below 2^31: the whole batch fits in memory.
-        #[allow(clippy::cast_possible_wrap)]
-        let rows: Vec<i32> = rows.iter().map(|row| *row as i32).collect();
-        let count = rows.len();
-        let rows = Tensor::<1, Int>::from_data(TensorData::new(rows, [count]), &self.device);
+        let rows = self.place.rows(rows);
         let features = self.features.clone().select(0, rows.clone()).reshape([
             agents,
             batch,
@@ -415,7 +515,7 @@ impl AutodiffLearner {
         };
         let phase = plan.phase;
         let networks = self.networks(phase.has_policy(), phase.has_value());
-        let not_updated = || Tensor::<2>::full([agents, 1], f32::NAN, &self.device);
+        let not_updated = || self.place.tensor(vec![f32::NAN; agents], [agents, 1]);
 
         let mut loss: Option<Tensor<2>> = None;
         let mut shared_features = None;
@@ -426,15 +526,13 @@ impl AutodiffLearner {
                 features.slice([0..agents, 0..batch, stored..stored + self.shape.action_dim]);
             let (outputs, body) = self.policy_outputs(&networks, observations.clone());
             shared_features = Some(body);
-            let terms = self.action_terms(&networks, outputs, actions);
-            let log_ratio = terms.log_probs - column(4);
+            let distribution = self.distribution(&networks, outputs);
+            let entropy = Self::entropy(&distribution);
+            let log_ratio = self.log_probs(&distribution, actions) - column(4);
             let ratio = log_ratio.clone().exp();
-            let advantages = self.normalization.select(|normalization| match normalization {
-                AdvantageNormalization::Minibatch => standardize(column(0)),
-                _ => column(0),
-            });
+            let advantages = self.normalized(column(0));
             let bound = |pick: &dyn Fn(&(f32, f32)) -> f32| {
-                per_agent(plan.ratio_bounds.iter().map(pick), &self.device).expand([agents, batch])
+                self.place.per_agent(plan.ratio_bounds.iter().map(pick)).expand([agents, batch])
             };
             let (low, high) = (bound(&|bounds| bounds.0), bound(&|bounds| bounds.1));
             let clipped = clamp(ratio.clone(), low.clone(), high.clone()) * advantages.clone();
@@ -445,12 +543,12 @@ impl AutodiffLearner {
                 plain_ratio.clone().lower(low).float() + plain_ratio.clone().greater(high).float();
             columns.extend([
                 policy_loss.clone().inner(),
-                terms.entropy.clone().inner(),
+                entropy.clone().inner(),
                 ((plain_ratio.clone() - 1.0) - plain_log).mean_dim(1),
                 plain_ratio.max_dim(1),
                 outside.mean_dim(1),
             ]);
-            loss = Some(policy_loss - terms.entropy * self.entropy_coefficient.clone());
+            loss = Some(policy_loss - entropy * self.entropy_coefficient.clone());
         } else {
             columns.extend((0..5).map(|_| not_updated()));
         }
@@ -471,41 +569,25 @@ impl AutodiffLearner {
 
         let Some(loss) = loss else { unreachable!("every phase updates something") };
         let mut gradients = loss.sum().backward();
-        let mut pull = |parts: Vec<Tensor<3>>| {
-            let flat = parts
-                .into_iter()
-                .map(|leaf| {
-                    let len = leaf.dims()[1] * leaf.dims()[2];
-                    let gradient = leaf
-                        .grad_remove(&mut gradients)
-                        .unwrap_or_else(|| leaf.clone().inner().zeros_like());
-                    gradient.reshape([agents, len])
-                })
-                .collect();
-            Tensor::cat(flat, 1)
-        };
-        let tensors = |layers: Vec<Affine>| {
-            layers.into_iter().flat_map(|layer| [layer.weights, layer.biases])
-        };
         let Networks { policy_body, policy_head, log_std, value_body, value_head } = networks;
         let mut policy_parts: Vec<Tensor<3>> = Vec::new();
         if phase.has_policy() {
-            policy_parts.extend(tensors(policy_body));
-            policy_parts.extend(tensors(vec![policy_head]));
+            policy_parts.extend(parts(policy_body, policy_head));
             policy_parts.extend(log_std);
         }
         let mut value_parts: Vec<Tensor<3>> = Vec::new();
         if phase.has_value() {
-            value_parts.extend(tensors(value_body));
-            value_parts.extend(tensors(vec![value_head]));
+            value_parts.extend(parts(value_body, value_head));
         }
         if self.shape.shared {
             policy_parts.append(&mut value_parts);
         }
-        let policy_gradient = (!policy_parts.is_empty()).then(|| pull(policy_parts));
-        let value_gradient = (!value_parts.is_empty()).then(|| pull(value_parts));
+        let mut pull = |parts: Vec<Tensor<3>>| {
+            (!parts.is_empty()).then(|| gradient_vector(parts, &mut gradients))
+        };
+        let (policy_gradient, value_gradient) = (pull(policy_parts), pull(value_parts));
 
-        let square_norm = |gradient: &Tensor<2>| (gradient.clone() * gradient.clone()).sum_dim(1);
+        let square_norm = |gradient: &Tensor<2>| dot(gradient, gradient);
         let policy_square = policy_gradient.as_ref().map(square_norm);
         let value_square = value_gradient.as_ref().map(square_norm);
         let joint_square = match (policy_square.clone(), value_square.clone()) {
@@ -524,7 +606,7 @@ impl AutodiffLearner {
             (value_gradient, value_square, self.value.as_mut(), value_step),
         ] {
             let (Some(gradient), Some(square), Some(group)) = (gradient, square, group) else {
-                columns.push(Tensor::<2>::full([agents, 1], f32::NAN, &self.device));
+                columns.push(not_updated());
                 continue;
             };
             let norm = square.sqrt();
@@ -546,9 +628,9 @@ impl Group {
         optimizer: &Choice<Optimizer>,
         frozen: Option<&[bool]>,
     ) {
-        let device = gradient.device();
-        let scale = per_agent(steps.iter().map(|step| step.scale), &device);
-        let root_scale = per_agent(steps.iter().map(|step| step.root_scale), &device);
+        let place = Place::of(&gradient);
+        let scale = place.per_agent(steps.iter().map(|step| step.scale));
+        let root_scale = place.per_agent(steps.iter().map(|step| step.root_scale));
         let first = self.first_moment.clone().mul_scalar(ADAM_BETA1)
             + gradient.clone().mul_scalar(ADAM_ONE_MINUS_BETA1);
         let second = self.second_moment.clone().mul_scalar(ADAM_BETA2)
@@ -563,7 +645,7 @@ impl Group {
         let keep = |new: Tensor<2>, old: &Tensor<2>| match frozen {
             None => new,
             Some(frozen) => {
-                let mask = agent_mask(frozen, &device, new.dims());
+                let mask = agent_mask(frozen, &place.device, new.dims());
                 new.mask_where(mask, old.clone())
             }
         };
@@ -578,27 +660,16 @@ impl Learner for AutodiffLearner {
         let stored = self.shape.stored_observation_dim();
         let width = stored + self.shape.action_dim;
         self.samples = batch.samples;
-        self.features = Tensor::from_data(
-            TensorData::new(batch.features, [self.agents * batch.samples, width]),
-            &self.device,
-        );
-        self.extra_observations = Some(Tensor::from_data(
-            TensorData::new(batch.extra_observations, [self.agents, batch.extra, stored]),
-            &self.device,
-        ));
+        self.features = self.place.tensor(batch.features, [self.agents * batch.samples, width]);
+        self.extra_observations =
+            Some(self.place.tensor(batch.extra_observations, [self.agents, batch.extra, stored]));
     }
 
     fn evaluate(&mut self) -> Result<Evaluation, LearnerError> {
-        let stored = self.shape.stored_observation_dim();
-        let (agents, samples) = (self.agents, self.samples);
         let networks = self.networks(false, false);
-        let features =
-            self.features.clone().reshape([agents, samples, stored + self.shape.action_dim]);
-        let observations = features.clone().slice([0..agents, 0..samples, 0..stored]);
-        let actions =
-            features.slice([0..agents, 0..samples, stored..stored + self.shape.action_dim]);
+        let (observations, actions) = self.batch();
         let (outputs, body) = self.policy_outputs(&networks, observations.clone());
-        let log_probs = self.action_terms(&networks, outputs, actions).log_probs;
+        let log_probs = self.log_probs(&self.distribution(&networks, outputs), actions);
         let values = if self.shape.shared {
             self.value_of(&networks, body)
         } else {
@@ -616,10 +687,7 @@ impl Learner for AutodiffLearner {
     }
 
     fn set_targets(&mut self, targets: Targets) {
-        self.targets = Tensor::from_data(
-            TensorData::new(targets.0, [self.agents * self.samples, TARGET_COLUMNS]),
-            &self.device,
-        );
+        self.targets = self.place.tensor(targets.0, [self.agents * self.samples, TARGET_COLUMNS]);
     }
 
     fn epoch(&mut self, plan: &EpochPlan<'_>) -> Result<Vec<Vec<MinibatchMetrics>>, LearnerError> {
@@ -657,6 +725,13 @@ impl Learner for AutodiffLearner {
             .collect())
     }
 
+    fn trust_region_step(
+        &mut self,
+        plan: &TrustRegionPlan<'_>,
+    ) -> Result<Vec<TrustRegionStep>, LearnerError> {
+        self.step_in_trust_region(plan)
+    }
+
     fn parameters(&mut self) -> Result<Vec<Parameters>, LearnerError> {
         let policy = read(self.policy.parameters.clone(), "reading parameters")?;
         let value = match &self.value {
@@ -686,17 +761,66 @@ fn metrics_of(values: &[f32]) -> MinibatchMetrics {
     }
 }
 
-/// One number an agent as `[agents, 1]`.
-fn per_agent(values: impl Iterator<Item = f32>, device: &Device) -> Tensor<2> {
-    let values: Vec<f32> = values.collect();
-    let agents = values.len();
-    Tensor::from_data(TensorData::new(values, [agents, 1]), device)
+/// Layers of a parameter vector `[agents, parameters]`.
+pub(super) fn cut(vector: &Tensor<2>, layer: &Layer) -> Affine {
+    let agents = vector.dims()[0];
+    let part = |start: usize, rows: usize, columns: usize| {
+        vector
+            .clone()
+            .slice([0..agents, start..start + rows * columns])
+            .reshape([agents, rows, columns])
+    };
+    Affine {
+        weights: part(layer.weights, layer.inputs, layer.outputs),
+        biases: part(layer.biases, 1, layer.outputs),
+    }
 }
 
-fn read<const D: usize>(tensor: Tensor<D>, doing: &'static str) -> Result<Vec<f32>, LearnerError> {
+/// Tensors of a network in the order of its parameter vector.
+pub(super) fn parts(body: Vec<Affine>, head: Affine) -> impl Iterator<Item = Tensor<3>> {
+    body.into_iter().chain([head]).flat_map(|layer| [layer.weights, layer.biases])
+}
+
+/// Gradients of leaves as one vector `[agents, parameters]`.
+pub(super) fn gradient_vector(leaves: Vec<Tensor<3>>, gradients: &mut Gradients) -> Tensor<2> {
+    let flat = leaves
+        .into_iter()
+        .map(|leaf| {
+            let [agents, rows, columns] = leaf.dims();
+            let gradient =
+                leaf.grad_remove(gradients).unwrap_or_else(|| leaf.clone().inner().zeros_like());
+            gradient.reshape([agents, rows * columns])
+        })
+        .collect();
+    Tensor::cat(flat, 1)
+}
+
+/// Inner product of each agent's vectors, `[agents, 1]`.
+pub(super) fn dot(a: &Tensor<2>, b: &Tensor<2>) -> Tensor<2> {
+    (a.clone() * b.clone()).sum_dim(1)
+}
+
+/// Sum over the dimensions of actions, `[agents, batch or 1]`.
+fn sum_over_dimensions(x: &Tensor<3>) -> Tensor<2> {
+    let [agents, rows, _] = x.dims();
+    x.clone().sum_dim(2).reshape([agents, rows])
+}
+
+/// The constant of the normal density, for all dimensions together.
+fn half_log_2_pi(dim: usize) -> f64 {
+    // Actions have few dimensions.
+    #[allow(clippy::cast_precision_loss)]
+    let dim = dim as f64;
+    0.5 * LOG_2_PI * dim
+}
+
+pub(super) fn read<const D: usize>(
+    tensor: Tensor<D>,
+    doing: &'static str,
+) -> Result<Vec<f32>, LearnerError> {
     let failed = |reason: String| LearnerError { doing, reason };
     let data = tensor.inner().try_into_data().map_err(|error| failed(format!("{error:?}")))?;
-    data.try_into_vec::<f32>().map_err(|error| failed(format!("{error:?}")))
+    data.convert::<f32>().try_into_vec::<f32>().map_err(|error| failed(format!("{error:?}")))
 }
 
 /// Clamps between tensors of the same shape; the gradient passes inside and at the bounds.

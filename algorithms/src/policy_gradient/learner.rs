@@ -119,6 +119,46 @@ pub struct MinibatchMetrics {
     pub value_gradient_norm: f32,
 }
 
+/// One trust-region step of the policy on the whole batch.
+#[derive(Clone, Debug)]
+pub struct TrustRegionPlan<'a> {
+    /// Agents that take part; the others' parameters stay.
+    pub active: &'a [bool],
+    /// Rows of each agent's batch that its Fisher matrix is estimated on, equally many for all.
+    pub fisher_rows: &'a [Vec<u32>],
+    /// Largest mean KL(old || new) of each agent, nats.
+    pub max_kl: &'a [f32],
+}
+
+/// What one agent's trust-region step looked like.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrustRegionStep {
+    /// Surrogate objective before the step.
+    pub surrogate: f32,
+    /// Mean entropy before the step, nats.
+    pub entropy: f32,
+    /// Norm of the surrogate's gradient.
+    pub gradient_norm: f32,
+    /// Squared norm of what conjugate gradient left of the gradient.
+    pub residual: f32,
+    /// Iterations of conjugate gradient (a whole number).
+    pub cg_iterations: f32,
+    /// Improvement of the surrogate that the full step promises to first order.
+    pub predicted_improvement: f32,
+    /// Step lengths that were tried.
+    pub tries: u32,
+    /// Share of the full step that was accepted; 0 if none was.
+    pub fraction: f32,
+    /// Improvement of the surrogate.
+    pub improvement: f32,
+    /// Mean KL(old || new) over the batch, nats.
+    pub kl: f32,
+    /// Mean of (ratio - 1) - log ratio, nats.
+    pub approximate_kl: f32,
+    /// Largest probability ratio after it; 1 if no step was accepted.
+    pub max_ratio: f32,
+}
+
 /// Why a learner could not go on.
 #[derive(Debug, thiserror::Error)]
 #[error("the device failed while {doing}: {reason}")]
@@ -148,6 +188,16 @@ pub trait Learner {
     /// # Errors
     /// When the device fails.
     fn epoch(&mut self, plan: &EpochPlan<'_>) -> Result<Vec<Vec<MinibatchMetrics>>, LearnerError>;
+
+    /// Takes one trust-region step of every active agent's policy; an agent that accepts no step
+    /// keeps its parameters.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn trust_region_step(
+        &mut self,
+        plan: &TrustRegionPlan<'_>,
+    ) -> Result<Vec<TrustRegionStep>, LearnerError>;
 
     /// The current parameters of every agent.
     ///

@@ -6,6 +6,7 @@ pub mod config;
 pub mod learner;
 pub mod rollout;
 pub mod train;
+pub mod trust_region;
 pub mod update;
 pub mod validate;
 

@@ -243,7 +243,7 @@ impl Agent {
     pub fn new(config: &ValidAgentConfig, streams: Streams) -> Result<Self, EnvError> {
         let lanes = (0..config.num_envs)
             .map(|lane| {
-                let environment = envs::make(&config.environment)?;
+                let environment = config.make_env()?;
                 let dim = environment.spec().observation_dim;
                 let mut rng = streams.rng(Purpose::EnvReset, lane as u64);
                 Ok(Lane {
@@ -367,7 +367,7 @@ impl Agent {
         episodes: usize,
     ) -> Result<Vec<(f64, u32)>, ActError> {
         let mut actor = self.actor.clone();
-        let mut environment = envs::make(&actor.config.environment)?;
+        let mut environment = actor.config.make_env()?;
         let Some(lane) = self.lanes.first() else { return Ok(Vec::new()) };
         let mut raw = vec![0.0; lane.raw.len()];
         let mut observation = vec![0.0; lane.raw.len()];

@@ -104,6 +104,16 @@ impl Shuffle for StreamShuffle<'_> {
         permutation.shuffle(&mut rng);
         permutation
     }
+
+    fn fisher_rows(&mut self, agent: usize, samples: usize, count: usize) -> Vec<u32> {
+        let mut rng =
+            self.agents[agent].streams().rng(Purpose::FisherSubsample, self.iteration as u64);
+        // A batch fits in memory, so its row numbers fit 32 bits.
+        #[allow(clippy::cast_possible_truncation)]
+        let mut rows: Vec<u32> = (0..samples as u32).collect();
+        let (chosen, _) = rows.partial_shuffle(&mut rng, count);
+        chosen.to_vec()
+    }
 }
 
 /// Trains the agents of a cohort together; their configurations have equal cohort keys.

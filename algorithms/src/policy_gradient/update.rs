@@ -5,12 +5,12 @@
 
 use super::advantages::{Advantages, StateValues, TargetStatistics, estimate, explained_variance};
 use super::config::{
-    AdamEpsilonPlacement, AdvantageNormalization, Optimizer, RatioClip, UpdateSchedule,
+    AdamEpsilonPlacement, AdvantageNormalization, Algorithm, Optimizer, RatioClip, UpdateSchedule,
     ValueNormalization,
 };
 use super::learner::{
     Batch, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, Phase, StepSize,
-    TARGET_COLUMNS, Targets, UNBOUNDED,
+    TARGET_COLUMNS, Targets, TrustRegionPlan, TrustRegionStep, UNBOUNDED,
 };
 use super::rollout::Rollout;
 use super::validate::ValidAgentConfig;
@@ -63,6 +63,17 @@ pub struct UpdateMetrics {
     pub clip_epsilon: f64,
     /// Policy epochs that ran.
     pub epochs: u32,
+    /// What the trust-region step looked like; `None` with PPO.
+    pub trust_region: Option<TrustRegionMetrics>,
+}
+
+/// What one agent's trust-region step looked like.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TrustRegionMetrics {
+    /// Largest mean KL allowed, nats.
+    pub max_kl: f64,
+    /// What the learner did.
+    pub step: TrustRegionStep,
 }
 
 /// Everything one update computed, for tests against a reference.
@@ -74,6 +85,8 @@ pub struct UpdateTrace {
     pub advantages: Vec<Advantages>,
     /// Metrics `[minibatches][agents]` of every epoch, in order of execution.
     pub epochs: Vec<(Phase, Vec<Vec<MinibatchMetrics>>)>,
+    /// Each agent's trust-region step; empty with PPO.
+    pub trust_region: Vec<TrustRegionStep>,
 }
 
 /// Gives the order of an agent's samples in an epoch.
@@ -81,6 +94,9 @@ pub trait Shuffle {
     /// A permutation of `0..samples` for this agent, loop and epoch.
     fn permutation(&mut self, agent: usize, phase: Phase, epoch: usize, samples: usize)
     -> Vec<u32>;
+
+    /// `count` different rows of `0..samples` for this agent's Fisher matrix.
+    fn fisher_rows(&mut self, agent: usize, samples: usize, count: usize) -> Vec<u32>;
 }
 
 /// One iteration of a cohort, ready to be learned from.
@@ -143,9 +159,10 @@ impl Update<'_> {
         let bounds: Vec<(f32, f32)> =
             self.configs.iter().map(|config| self.ratio_bounds(config)).collect();
 
-        let loops: &[(Phase, usize)] = match first.update_schedule {
-            UpdateSchedule::Joint => &[(Phase::Joint, first.policy_epochs)],
-            UpdateSchedule::ValueThenPolicy => {
+        let loops: &[(Phase, usize)] = match (first.algorithm, first.update_schedule) {
+            (Algorithm::Trpo, _) => &[(Phase::Value, first.value_epochs)],
+            (Algorithm::Ppo, UpdateSchedule::Joint) => &[(Phase::Joint, first.policy_epochs)],
+            (Algorithm::Ppo, UpdateSchedule::ValueThenPolicy) => {
                 &[(Phase::Value, first.value_epochs), (Phase::Policy, first.policy_epochs)]
             }
         };
@@ -190,12 +207,52 @@ impl Update<'_> {
             }
         }
         trace.evaluation = evaluation;
-        let metrics = tallies
+        let mut metrics: Vec<UpdateMetrics> = tallies
             .into_iter()
             .zip(self.configs)
             .map(|(tally, config)| tally.finish(config, self.iteration))
             .collect();
+        if first.algorithm == Algorithm::Trpo {
+            trace.trust_region = self.trust_region_step(learner, shuffle, &mut metrics)?;
+        }
         Ok((metrics, trace))
+    }
+
+    /// The policy's step by TRPO; the targets on the learner still hold the advantages from before
+    /// the value function's update.
+    fn trust_region_step(
+        &self,
+        learner: &mut dyn Learner,
+        shuffle: &mut dyn Shuffle,
+        metrics: &mut [UpdateMetrics],
+    ) -> Result<Vec<TrustRegionStep>, LearnerError> {
+        let rows: Vec<Vec<u32>> = self
+            .configs
+            .iter()
+            .enumerate()
+            .map(|(agent, config)| {
+                shuffle.fisher_rows(agent, config.samples(), config.fisher_samples())
+            })
+            .collect();
+        let limits: Vec<f64> =
+            self.configs.iter().map(|config| config.max_kl_at(self.iteration)).collect();
+        let steps = learner.trust_region_step(&TrustRegionPlan {
+            active: self.alive,
+            fisher_rows: &rows,
+            max_kl: &limits.iter().map(|limit| to_f32(*limit)).collect::<Vec<_>>(),
+        })?;
+        for ((metrics, step), max_kl) in metrics.iter_mut().zip(&steps).zip(limits) {
+            metrics.policy_loss = -f64::from(step.surrogate);
+            metrics.entropy = f64::from(step.entropy);
+            metrics.approximate_kl = f64::from(step.approximate_kl);
+            metrics.max_ratio = f64::from(step.max_ratio);
+            metrics.policy_gradient_norm = f64::from(step.gradient_norm);
+            metrics.policy_learning_rate = f64::NAN;
+            metrics.clip_epsilon = f64::NAN;
+            metrics.epochs = 1;
+            metrics.trust_region = Some(TrustRegionMetrics { max_kl, step: *step });
+        }
+        Ok(steps)
     }
 
     /// Gathers the rollouts into the tensors' order.
@@ -470,6 +527,7 @@ impl Tally {
                 iteration,
             ),
             epochs: self.epochs,
+            trust_region: None,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! From a configuration to a valid one.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
-use envs::EnvSpec;
+use envs::{Arguments, EnvError, EnvSpec, Environment};
 use flags::Problem;
 
 use super::config::{
-    ActionTransform, AdvantageNormalization, AgentConfig, Annealing, GradientClip, Networks,
-    StdDependence, UpdateSchedule,
+    ActionTransform, AdvantageNormalization, AgentConfig, Algorithm, Annealing, GradientClip,
+    KlSchedule, Networks, StdDependence, UpdateSchedule,
 };
 use crate::network::{Initialization, NetworkShape};
 
@@ -15,7 +16,8 @@ use crate::network::{Initialization, NetworkShape};
 #[derive(Clone, Debug)]
 pub struct ValidAgentConfig {
     config: AgentConfig,
-    spec: &'static EnvSpec,
+    arguments: Arguments,
+    spec: Arc<EnvSpec>,
     iterations: usize,
 }
 
@@ -36,19 +38,20 @@ impl AgentConfig {
         let mut problem = |fields: &[&'static str], message: String, help: &str| {
             problems.push(Problem { fields: fields.to_vec(), message, help: help.to_owned() });
         };
-        let spec = match envs::spec(&self.environment) {
-            Ok(spec) => Some(spec),
-            Err(_) => {
-                let ids = envs::registry().iter().map(|spec| spec.id);
-                let help = match flags::nearest(&self.environment, ids.clone()) {
-                    Some(near) => format!("did you mean \"{near}\"?"),
-                    None => format!("one of {}", ids.collect::<Vec<_>>().join(", ")),
-                };
-                let message = format!("there is no environment \"{}\"", self.environment);
-                problem(&["environment"], message, &help);
-                None
-            }
-        };
+        let arguments = self.environment_arguments.parse::<Arguments>().unwrap_or_else(|error| {
+            problem(
+                &["environment_arguments"],
+                error.to_string(),
+                "write as in \"healthy_reward=2, reset_noise_scale=0.01\"",
+            );
+            Arguments::default()
+        });
+        let spec = envs::spec_with(&self.environment, &arguments)
+            .map_err(|error| {
+                let (fields, help) = self.explain(&error);
+                problem(fields, error.to_string(), &help);
+            })
+            .ok();
         let per_iteration = self.num_envs * self.rollout_length;
         let iterations =
             usize::try_from(self.total_steps).unwrap_or(usize::MAX) / per_iteration.max(1);
@@ -89,6 +92,9 @@ impl AgentConfig {
                 "make both equal, or set update_schedule = \"value-then-policy\"",
             );
         }
+        if self.algorithm == Algorithm::Trpo {
+            self.check_trust_region(&mut problem);
+        }
         if self.gradient_clip == GradientClip::Joint
             && self.update_schedule != UpdateSchedule::Joint
         {
@@ -112,7 +118,7 @@ impl AgentConfig {
         if self.networks == Networks::Shared {
             self.check_shared(&mut problem);
         }
-        if let Some(spec) = spec
+        if let Some(spec) = &spec
             && !spec.action_space.is_continuous()
         {
             if self.action_transform != ActionTransform::Raw {
@@ -139,10 +145,73 @@ impl AgentConfig {
         }
         match spec {
             Some(spec) if problems.is_empty() => {
-                Ok(ValidAgentConfig { config: self, spec, iterations })
+                Ok(ValidAgentConfig { config: self, arguments, spec: Arc::new(spec), iterations })
             }
             _ => Err(problems),
         }
+    }
+
+    /// Which fields an environment's error is about, and what helps.
+    fn explain(&self, error: &EnvError) -> (&'static [&'static str], String) {
+        let known = envs::registry().iter().map(|spec| spec.id);
+        match error {
+            EnvError::UnknownEnvironment { .. } => {
+                let help = match flags::nearest(&self.environment, known.clone()) {
+                    Some(near) => format!("did you mean \"{near}\"?"),
+                    None => "`ceteris envs` lists them".to_owned(),
+                };
+                (&["environment"], help)
+            }
+            EnvError::RetiredVersion { successor, .. } => {
+                (&["environment"], format!("use \"{successor}\""))
+            }
+            EnvError::UnknownArgument { .. } | EnvError::BadArgument { .. } => (
+                &["environment_arguments", "environment"],
+                format!("`ceteris envs {}` lists its arguments", self.environment),
+            ),
+            _ => (&["environment"], "`ceteris envs` lists what this build has".to_owned()),
+        }
+    }
+
+    fn check_trust_region(&self, problem: &mut impl FnMut(&[&'static str], String, &str)) {
+        if self.update_schedule != UpdateSchedule::ValueThenPolicy {
+            problem(
+                &["algorithm", "update_schedule"],
+                "a trust-region step has no minibatches to share with the value function"
+                    .to_owned(),
+                "set update_schedule = \"value-then-policy\"",
+            );
+        }
+        if matches!(self.gradient_clip, GradientClip::Policy | GradientClip::Each) {
+            problem(
+                &["algorithm", "gradient_clip"],
+                "a trust-region step has no gradient to clip".to_owned(),
+                "set gradient_clip = \"value\" or \"none\"",
+            );
+        }
+        if self.fisher_samples() == 0 {
+            problem(
+                &["fisher_fraction", "rollout_length", "num_envs"],
+                format!(
+                    "{} of {} samples leave none for the Fisher matrix",
+                    self.fisher_fraction,
+                    self.num_envs * self.rollout_length
+                ),
+                "raise fisher_fraction",
+            );
+        }
+    }
+
+    /// Samples that the Fisher matrix is estimated on.
+    pub fn fisher_samples(&self) -> usize {
+        // Rounded down, as in the release; batches are far smaller than 2^53.
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss
+        )]
+        let count = (self.fisher_fraction * (self.num_envs * self.rollout_length) as f64) as usize;
+        count
     }
 
     fn check_shared(&self, problem: &mut impl FnMut(&[&'static str], String, &str)) {
@@ -172,8 +241,16 @@ impl AgentConfig {
 
 impl ValidAgentConfig {
     /// The environment's description.
-    pub fn env(&self) -> &'static EnvSpec {
-        self.spec
+    pub fn env(&self) -> &EnvSpec {
+        &self.spec
+    }
+
+    /// A fresh environment.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make_env(&self) -> Result<Box<dyn Environment>, EnvError> {
+        envs::make_with(&self.environment, &self.arguments)
     }
 
     /// Iterations of a run.
@@ -225,6 +302,19 @@ impl ValidAgentConfig {
         match annealing {
             Annealing::None => value,
             Annealing::Linear => value * (1.0 - iteration as f64 / self.iterations as f64),
+        }
+    }
+
+    /// Largest mean KL(old || new) of an iteration's trust-region step (counted from zero), nats.
+    pub fn max_kl_at(&self, iteration: usize) -> f64 {
+        // Counts of iterations are far below 2^53.
+        #[allow(clippy::cast_precision_loss)]
+        match self.kl_schedule {
+            KlSchedule::Constant => self.max_kl,
+            KlSchedule::Linear => {
+                let passed = iteration as f64 / self.iterations as f64;
+                self.max_kl + (self.max_kl_final - self.max_kl) * passed
+            }
         }
     }
 

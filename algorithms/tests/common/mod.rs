@@ -2,12 +2,16 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod fixtures;
+
 use algorithms::device::LearnerDevice;
 use algorithms::network::{Layout, Parameters};
 use algorithms::policy_gradient::autodiff::AutodiffLearner;
 use algorithms::policy_gradient::learner::{CohortSpec, Learner as _, Phase};
 use algorithms::policy_gradient::rollout::Rollout;
-use algorithms::policy_gradient::update::{Shuffle, Update, UpdateMetrics, UpdateState};
+use algorithms::policy_gradient::update::{
+    Shuffle, TrustRegionMetrics, Update, UpdateMetrics, UpdateState,
+};
 use algorithms::policy_gradient::{AgentConfig, ValidAgentConfig};
 use envs::{Purpose, Streams, fill_standard_normal};
 use rand::RngExt as _;
@@ -90,6 +94,12 @@ impl Shuffle for SeededShuffle<'_> {
         let mut order: Vec<u32> = (0..u32::try_from(samples).unwrap()).collect();
         order.shuffle(&mut rng);
         order
+    }
+
+    fn fisher_rows(&mut self, agent: usize, samples: usize, count: usize) -> Vec<u32> {
+        let mut rng = streams(self.replicates[agent]).rng(Purpose::FisherSubsample, self.iteration);
+        let mut rows: Vec<u32> = (0..u32::try_from(samples).unwrap()).collect();
+        rows.partial_shuffle(&mut rng, count).0.to_vec()
     }
 }
 
@@ -174,6 +184,19 @@ pub fn bits(trained: &Trained) -> Vec<u64> {
             f64::from(metrics.epochs),
         ];
         bits.extend(numbers.map(f64::to_bits));
+        if let Some(TrustRegionMetrics { max_kl, step }) = metrics.trust_region {
+            bits.push(max_kl.to_bits());
+            let numbers = [
+                step.surrogate,
+                step.residual,
+                step.cg_iterations,
+                step.predicted_improvement,
+                step.fraction,
+                step.improvement,
+                step.kl,
+            ];
+            bits.extend(numbers.map(|number| u64::from(number.to_bits())));
+        }
     }
     bits
 }
