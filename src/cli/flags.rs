@@ -9,7 +9,8 @@ use clap::{Args, ValueEnum};
 use flags::{Field, Kind, Value, nearest};
 use serde_json::json;
 
-use crate::studies::{Preset, Study, find, registry};
+use crate::studies::{Layer, Preset, Study, find, registry};
+use crate::study::{Diagnostics, PresetSetting, preset_settings};
 
 /// Arguments of `ceteris flags`.
 #[derive(Args, Clone, Debug)]
@@ -25,7 +26,7 @@ pub struct FlagsArgs {
     /// List the presets instead
     #[arg(long, conflicts_with = "preset")]
     pub presets: bool,
-    /// Print the TOML of this preset instead
+    /// Print the settings of this preset instead, as TOML
     #[arg(long, value_name = "NAME", conflicts_with_all = ["filter", "format"])]
     pub preset: Option<String>,
 }
@@ -55,11 +56,16 @@ pub fn execute(args: &FlagsArgs, out: &mut dyn Write) -> Result<(), Box<dyn Erro
         }
     };
     if let Some(name) = &args.preset {
-        let presets = || studies.iter().flat_map(|study| study.presets());
-        let preset = presets()
-            .find(|preset| preset.name == name)
-            .ok_or_else(|| unknown("preset", name, presets().map(|preset| preset.name)))?;
-        out.write_all(preset.toml.as_bytes())?;
+        let presets = || {
+            studies
+                .iter()
+                .copied()
+                .flat_map(|study| study.presets().iter().map(move |preset| (study, preset)))
+        };
+        let (study, preset) = presets()
+            .find(|(_, preset)| preset.name == name)
+            .ok_or_else(|| unknown("preset", name, presets().map(|(_, preset)| preset.name)))?;
+        out.write_all(preset_toml(study, preset)?.as_bytes())?;
         return Ok(());
     }
     let selection: Vec<Selection> =
@@ -78,10 +84,43 @@ pub fn execute(args: &FlagsArgs, out: &mut dyn Write) -> Result<(), Box<dyn Erro
             text(&selection, Look { width: width.clamp(40, 110), colours })
         }
         FlagsFormat::Markdown => markdown(&selection),
-        FlagsFormat::Json => format!("{:#}\n", json(&selection)),
+        FlagsFormat::Json => format!("{:#}\n", json(&selection)?),
     };
     out.write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// A preset as the TOML of a study file's base: what its layers say of themselves, then each value with
+/// the layer that decides it.
+fn preset_toml(study: &'static dyn Study, preset: &Preset) -> Result<String, Diagnostics> {
+    let mut introduction = vec![
+        format!("{}: {}.", preset.name, one_line(preset.about)),
+        "Layers, later ones win:".to_owned(),
+    ];
+    let layers = preset.layers.iter();
+    introduction.extend(layers.map(|layer| format!("- {}: {}", layer.name, source(layer))));
+    let mut page = String::new();
+    for paragraph in introduction {
+        for line in wrapped(&paragraph, 0, 0, 104).lines() {
+            page.push_str(&format!("# {line}\n"));
+        }
+    }
+    let mut group = "";
+    for PresetSetting { field, value, layer } in preset_settings(study, preset)? {
+        if field.group != group {
+            group = field.group;
+            page.push_str(&format!("\n# {group}\n"));
+        }
+        let assignment = format!("{} = {}", field.name, toml(&value));
+        page.push_str(&format!("{assignment:<50} # {}\n", preset.layers[layer].name));
+    }
+    Ok(page)
+}
+
+/// The comment at the head of a layer, which names its source.
+fn source(layer: &Layer) -> String {
+    let comment = layer.toml.lines().map_while(|line| line.strip_prefix('#'));
+    comment.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 /// The manual's page on fields and presets, `docs/flags.md`.
@@ -98,7 +137,8 @@ pub fn manual_page() -> String {
     markdown(&selection)
 }
 
-fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> String {
+/// What to say of a name that is not known.
+pub(super) fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a str>) -> String {
     let hint = match nearest(name, names) {
         Some(name) => format!("; did you mean {name:?}?"),
         None => String::new(),
@@ -384,13 +424,13 @@ fn escaped(text: &str) -> String {
     result
 }
 
-fn json(selection: &[Selection]) -> serde_json::Value {
-    let studies: Vec<_> =
-        selection.iter().filter(|part| !part.is_empty()).map(study_json).collect();
-    json!({ "studies": studies })
+fn json(selection: &[Selection]) -> Result<serde_json::Value, Diagnostics> {
+    let parts = selection.iter().filter(|part| !part.is_empty());
+    let studies = parts.map(study_json).collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({ "studies": studies }))
 }
 
-fn study_json(part: &Selection) -> serde_json::Value {
+fn study_json(part: &Selection) -> Result<serde_json::Value, Diagnostics> {
     let defaults = part.study.defaults();
     let fields: Vec<_> = part
         .fields
@@ -414,17 +454,30 @@ fn study_json(part: &Selection) -> serde_json::Value {
             })
         })
         .collect();
-    let presets: Vec<_> = part
-        .presets
-        .iter()
-        .map(|preset| json!({ "name": preset.name, "about": one_line(preset.about), "toml": preset.toml }))
-        .collect();
-    json!({
+    let presets = part.presets.iter().map(|preset| preset_json(part.study, preset));
+    Ok(json!({
         "kind": part.study.kind(),
         "about": one_line(part.study.about()),
         "fields": fields,
-        "presets": presets,
-    })
+        "presets": presets.collect::<Result<Vec<_>, _>>()?,
+    }))
+}
+
+fn preset_json(
+    study: &'static dyn Study,
+    preset: &Preset,
+) -> Result<serde_json::Value, Diagnostics> {
+    let layers: Vec<&str> = preset.layers.iter().map(|layer| layer.name).collect();
+    let settings: serde_json::Map<_, _> = preset_settings(study, preset)?
+        .into_iter()
+        .map(|setting| (setting.field.name.to_owned(), json!(setting.value)))
+        .collect();
+    Ok(json!({
+        "name": preset.name,
+        "about": one_line(preset.about),
+        "layers": layers,
+        "settings": settings,
+    }))
 }
 
 fn type_name(kind: Kind) -> &'static str {
@@ -441,8 +494,9 @@ fn type_name(kind: Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{FlagsArgs, FlagsFormat, Look, Selection, execute, text, wrapped};
+    use super::{FlagsArgs, FlagsFormat, Look, Selection, execute, source, text, wrapped};
     use crate::studies::registry;
+    use crate::study::{PresetSetting, preset_settings};
 
     fn args() -> FlagsArgs {
         FlagsArgs {
@@ -526,10 +580,24 @@ mod tests {
     }
 
     #[test]
-    fn every_preset_can_be_printed() {
-        for preset in registry().iter().flat_map(|study| study.presets()) {
-            let page = output(&FlagsArgs { preset: Some(preset.name.into()), ..args() }).unwrap();
-            assert_eq!(page, preset.toml);
+    fn every_preset_is_printed_as_the_base_of_a_study_file() {
+        for study in registry() {
+            for preset in study.presets() {
+                let page = output(&FlagsArgs { preset: Some(preset.name.into()), ..args() });
+                let page = page.unwrap();
+                let printed: toml::Table = page.parse().unwrap();
+                let settings = preset_settings(*study, preset).unwrap();
+                assert_eq!(printed.len(), settings.len(), "{}", preset.name);
+                for layer in preset.layers {
+                    assert!(page.contains(&format!("\n# - {}: ", layer.name)), "{page}");
+                    assert!(!source(layer).is_empty(), "{} names no source", layer.name);
+                }
+                for PresetSetting { field, value, layer } in settings {
+                    let assignment = format!("{} = {}", field.name, super::toml(&value));
+                    let line = page.lines().find(|line| line.starts_with(&assignment)).unwrap();
+                    assert!(line.ends_with(&format!("# {}", preset.layers[layer].name)), "{line}");
+                }
+            }
         }
     }
 }

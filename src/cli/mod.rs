@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::studies::Device;
 
+pub mod envs;
 pub mod flags;
 pub mod plan;
 pub mod report;
@@ -38,6 +39,8 @@ enum Command {
     Report(report::ReportArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
+    /// List the environments, or show one with its arguments
+    Envs(envs::EnvsArgs),
 }
 
 /// Parses the arguments and runs the subcommand.
@@ -56,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };
     match result {
         Ok(code) => code,

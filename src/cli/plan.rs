@@ -368,6 +368,9 @@ impl Overview<'_> {
         }
         let steps = format!("{} {}", separated(self.steps()), file.study.step_unit());
         lines.push(("Steps", steps));
+        if !file.claims.is_empty() {
+            lines.push(("Claims", separated(file.claims.len() as u64)));
+        }
         let place = format!(
             "on {} with {} {}",
             named(&self.options.device),
@@ -437,6 +440,7 @@ impl Overview<'_> {
             "seed": file.seed,
             "replicates": file.replicates,
             "arms": arms,
+            "claims": file.claims.iter().map(|claim| &claim.name).collect::<Vec<_>>(),
             "runs": self.plan.runs.len(),
             "cohorts": cohorts,
             "steps": self.steps(),

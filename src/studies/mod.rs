@@ -53,7 +53,17 @@ pub struct Preset {
     pub name: &'static str,
     /// What it reproduces, with its source.
     pub about: &'static str,
-    /// TOML that assigns every field but the ones that the study file must choose.
+    /// What it is made of, later layers win. Together they assign every field but the ones that the
+    /// study file must choose.
+    pub layers: &'static [Layer],
+}
+
+/// A part of presets that one source states.
+#[derive(Clone, Copy, Debug)]
+pub struct Layer {
+    /// Its name, unique in the study.
+    pub name: &'static str,
+    /// TOML that assigns fields.
     pub toml: &'static str,
 }
 

@@ -19,49 +19,11 @@ use super::{
 };
 use crate::study::Run;
 
+mod presets;
 mod tables;
 
 /// The study.
 pub struct PolicyGradient;
-
-macro_rules! presets {
-    ($($name:literal, $file:literal, $about:literal;)+) => {
-        &[$(Preset {
-            name: $name,
-            about: $about,
-            toml: include_str!(concat!("presets/", $file, ".toml")),
-        }),+]
-    };
-}
-
-const PRESETS: &[Preset] = presets! {
-    "paper/ppo", "paper-ppo",
-        "PPO as the paper's text describes it; what the text leaves open follows the release";
-    "paper/ppo-m", "paper-ppo-m",
-        "PPO-M as the paper's text describes it: no value clipping, reward scaling, initialisation scheme or annealing";
-    "paper/ppo-noclip", "paper-ppo-noclip",
-        "PPO-NoClip as the paper's text describes it: every optimization, no clipping of the ratio";
-    "release-5ee6ecb/ppo", "release-5ee6ecb-ppo",
-        "PPO in the paper's released code with its base configuration file";
-    "release-5ee6ecb/ppo-m", "release-5ee6ecb-ppo-m",
-        "PPO-M in the paper's released code";
-    "release-5ee6ecb/ppo-noclip", "release-5ee6ecb-ppo-noclip",
-        "PPO-NoClip in the paper's released code";
-    "submission-094994f/ppo", "submission-094994f-ppo",
-        "PPO in the code of the submitted version, its slips included";
-    "submission-094994f/ppo-m", "submission-094994f-ppo-m",
-        "PPO-M in the code of the submitted version";
-    "submission-094994f/ppo-noclip", "submission-094994f-ppo-noclip",
-        "PPO-NoClip in the code of the submitted version";
-    "baselines-ppo2/ppo", "baselines-ppo2-ppo",
-        "OpenAI Baselines' ppo2 at ea25b9e with its MuJoCo defaults";
-    "cleanrl/ppo-continuous", "cleanrl-ppo-continuous",
-        "CleanRL's ppo_continuous_action.py with its defaults";
-    "cleanrl/ppo", "cleanrl-ppo",
-        "CleanRL's ppo.py (discrete actions) with its defaults";
-    "classic-control/pendulum", "classic-control-pendulum",
-        "PPO that learns Pendulum-v1 in 100,000 steps";
-};
 
 /// Reads a configuration into the struct that training wants.
 ///
@@ -130,7 +92,7 @@ impl Study for PolicyGradient {
     }
 
     fn presets(&self) -> &'static [Preset] {
-        PRESETS
+        presets::PRESETS
     }
 
     fn set(

@@ -2,6 +2,7 @@
 
 use algorithms::policy_gradient::rollout::EvaluationMode;
 use algorithms::policy_gradient::train::{Iteration, Training};
+use algorithms::policy_gradient::update::TrustRegionMetrics;
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::{Column, ColumnType, Run, Table, agent_config, column, mean};
@@ -134,7 +135,43 @@ pub(super) const TABLES: &[Table] = &[
             column("policy_learning_rate", Float64, "", "step size of the policy"),
             column("value_learning_rate", Float64, "", "step size of the value function"),
             column("clip_epsilon", Float64, "", "half-width of the clip interval"),
-            column("epochs", UInt32, "", "policy epochs that ran"),
+            column("epochs", UInt32, "", "policy epochs that ran; 1 with TRPO"),
+            column(
+                "max_kl",
+                Float64,
+                "nat",
+                "largest mean KL(old || new) that the trust region allows; null with PPO",
+            ),
+            column(
+                "kl",
+                Float64,
+                "nat",
+                "mean KL(old || new) of the trust-region step over the batch; null with PPO",
+            ),
+            column(
+                "step_fraction",
+                Float64,
+                "",
+                "share of the full trust-region step that the line search accepted, 0 if none; null with PPO",
+            ),
+            column(
+                "surrogate_improvement",
+                Float64,
+                "",
+                "improvement of the surrogate objective by that step; null with PPO",
+            ),
+            column(
+                "predicted_improvement",
+                Float64,
+                "",
+                "first-order improvement that the full step promised; null with PPO",
+            ),
+            column(
+                "cg_residual",
+                Float64,
+                "",
+                "squared norm of the residual that conjugate gradient left; null with PPO",
+            ),
         ],
     },
     Table {
@@ -391,6 +428,10 @@ fn iteration_cells(iteration: &Iteration) -> Vec<Cell> {
     let metrics = &iteration.metrics;
     // What a phase does not have is NaN in the update and null in a table.
     let number = |value: f64| Cell::Float64((!value.is_nan()).then_some(value));
+    let trust = |pick: &dyn Fn(&TrustRegionMetrics) -> f64| {
+        let value = metrics.trust_region.as_ref().map(pick);
+        Cell::Float64(value.filter(|value| !value.is_nan()))
+    };
     // An iteration has at most as many episodes as steps.
     #[allow(clippy::cast_possible_truncation)]
     let count = returns.len() as u32;
@@ -418,5 +459,11 @@ fn iteration_cells(iteration: &Iteration) -> Vec<Cell> {
         number(metrics.value_learning_rate),
         number(metrics.clip_epsilon),
         Cell::UInt32(metrics.epochs),
+        trust(&|region| region.max_kl),
+        trust(&|region| f64::from(region.step.kl)),
+        trust(&|region| f64::from(region.step.fraction)),
+        trust(&|region| f64::from(region.step.improvement)),
+        trust(&|region| f64::from(region.step.predicted_improvement)),
+        trust(&|region| f64::from(region.step.residual)),
     ]
 }
