@@ -291,6 +291,148 @@ fn tables_can_be_downloaded() {
     ));
 }
 
+/// Claims on the grid, whose every arm has replicates at 0, 1 and 5 above its base.
+const CLAIMS: &str = r#"
+[[claims]]
+name = "clipping"
+statement = "Clipping <raises> the return."
+source = "Somebody & others 2020, Table 1"
+estimate = { effect = { factor = "value_clip", from = "none", to = "max" } }
+expect = "positive"
+reference = 90
+interval = [80, 95]
+
+[[claims]]
+name = "annealing"
+statement = "Annealing lowers the return."
+source = "Somebody 2020"
+estimate = { effect = { factor = "annealing", from = "off", to = "on" } }
+expect = "negative"
+
+[[claims]]
+name = "level"
+statement = "The mean is 110."
+source = "Somebody 2020"
+estimate = { mean = "value_clip=max,annealing=on" }
+reference = 110
+interval = [108, 113]
+margin = 0.05
+
+[[claims]]
+name = "largest"
+statement = "The larger of two differences is 100."
+source = "Somebody 2020"
+estimate = { largest_difference = [["value_clip=max,annealing=on", "value_clip=none,annealing=on"], ["value_clip=max,annealing=on", "value_clip=max,annealing=off"]] }
+reference = 100
+margin = 0.01
+
+[[claims]]
+name = "excess"
+statement = "Clipping matters more than annealing."
+source = "Somebody 2020"
+metric = "return_max"
+estimate = { excess = { of = [["value_clip=max,annealing=on", "value_clip=none,annealing=on"]], over = [["value_clip=max,annealing=on", "value_clip=max,annealing=off"]] } }
+expect = "positive"
+"#;
+
+#[test]
+fn claims_come_first_with_their_verdicts() {
+    let plan = planned(&format!("{GRID}{CLAIMS}"));
+    let input = input(&plan, false);
+    let text = terminal(&input);
+    assert!(text.contains("Claims: 3 reproduced, 1 not reproduced, 1 inconclusive\n"), "{text}");
+    let rows: Vec<String> = text
+        .lines()
+        .skip_while(|line| !line.starts_with("Claims"))
+        .take_while(|line| !line.starts_with("interval"))
+        .map(|line| words(line).join(" "))
+        .filter(|line| line.starts_with(['✓', '✗', '?', '–']))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            // The replicates cancel: the intervals are points.
+            "✓ reproduced clipping +90.0 [+80.0, +95.0] +100.0 [+100.0, +100.0] 3 0",
+            "✗ not reproduced annealing - +10.00 [+10.00, +10.00] 3 0",
+            // 112 with a standard deviation of 2.6458: 112 ± 4.3027 * 2.6458 / sqrt(3). Ours minus 110
+            // reaches up to 2 + hypot(6.572, 110 - 108), beyond 5.5; six seeds have ± 2.777.
+            "? inconclusive level 110.0 [108.0, 113.0] 112.0 [105.4, 118.6] 3 3",
+            "✓ reproduced largest 100.0 100.0 [100.0, 100.0] 3 0",
+            "✓ reproduced excess - +90.00 [+90.00, +90.00] 3 0",
+        ]
+    );
+    assert!(text.find("Claims").unwrap() < text.find("Final metrics").unwrap());
+
+    let page = report::html(&input).unwrap();
+    assert_eq!(unbalanced(&page), None);
+    let main = page.split("<main").nth(1).unwrap();
+    let sections: Vec<&str> =
+        main.split("<section id=\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
+    assert_eq!(sections.first(), Some(&"claims"), "{sections:?}");
+    let claims = main.split("</section>").next().unwrap();
+    let said = visible(claims);
+    for text in [
+        "Of 5: 3 reproduced, 1 not reproduced, 1 inconclusive.",
+        "Clipping <raises> the return.",
+        "Somebody & others 2020, Table 1",
+        "✗ not reproduced",
+        "inconclusive: needs about 3 more seeds an arm",
+        "within 5% of the published number",
+        "effect of value_clip: none → max",
+        "published",
+        "+90.0 [+80.0, +95.0]",
+        "Made by ceteris report out/tiny.",
+        "paired where all arms of a claim have the same replicates",
+        "biased upward",
+    ] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    // One plot a claim; what it shows stands beside it.
+    assert_eq!(claims.matches("<svg").count(), 5);
+    for drawing in claims.split("<svg").skip(1) {
+        assert!(drawing.split('>').next().unwrap().contains("aria-hidden=\"true\""));
+    }
+    assert!(page.contains("<a href=\"#claims\">Claims</a>"));
+    assert!(page.contains("download=\"tiny-claims.csv\""));
+    assert!(page.contains(
+        "data:text/csv;charset=utf-8,claim,statement,source,estimand,metric,groups,n_min,n_max"
+    ));
+}
+
+#[test]
+fn claims_without_their_runs_are_not_run() {
+    let plan = planned(&format!("{GRID}{CLAIMS}"));
+    let mut input = input(&plan, false);
+    // The first replicate of every arm, and the second of the first arm.
+    let ids: Vec<&str> = plan
+        .runs
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index < 5)
+        .map(|(_, run)| run.id.as_ref())
+        .collect();
+    let wanted = input.runs.column("run_id").unwrap().str().unwrap();
+    let few: BooleanChunked = wanted.iter().map(|id| Some(ids.contains(&id.unwrap()))).collect();
+    let all = input.runs.clone();
+    input.runs = all.filter(&few).unwrap();
+    let text = terminal(&input);
+    assert!(text.contains("Claims: 5 inconclusive"), "{text}");
+    assert!(text.contains("  level: one seed gives no interval: `value_clip=max,annealing=on`"));
+    assert!(text.contains("annealing=on` and 1 more"), "{text}");
+    input.runs = all.slice(0, 0);
+    let text = terminal(&input);
+    assert!(text.contains("Claims: 5 not run"), "{text}");
+    assert!(text.contains("  level: no value: `value_clip=max,annealing=on`"));
+    let page = report::html(&input).unwrap();
+    assert_eq!(unbalanced(&page), None);
+    assert!(page.contains("no value: <code>value_clip=max,annealing=on</code>"));
+    // Without claims, nothing is said of them.
+    let plan = planned(GRID);
+    let without = self::input(&plan, false);
+    assert!(!terminal(&without).contains("Claims"));
+    assert!(!report::html(&without).unwrap().contains("#claims"));
+}
+
 #[test]
 fn one_run_has_no_interval_and_no_effects() {
     let plan = planned(ONE);

@@ -281,6 +281,7 @@ fn toy(text: &str) -> Plan {
             arm("wet", vec![], &wet),
             arm("slow again", vec![], &slow),
         ],
+        claims: Vec::new(),
     })
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use ceteris::studies::Configuration;
-use ceteris::study::{Diagnostic, Diagnostics, MAX_ARMS, MAX_RUNS, Run, StudyFile, plan};
+use ceteris::study::{
+    ArmPair, ClaimEstimate, ClaimRule, Diagnostic, Diagnostics, MAX_ARMS, MAX_RUNS, Reference, Run,
+    Sign, StudyFile, plan,
+};
 use flags::{Kind, Value};
 use proptest::prelude::*;
 
@@ -46,6 +49,7 @@ fn every_mistake_of_every_bad_file_is_reported_with_its_place() {
     }
     let expected = [
         "arms.toml",
+        "claims.toml",
         "empty-lists.toml",
         "factors.toml",
         "missing-keys.toml",
@@ -183,6 +187,90 @@ fn named_arms_replace_the_base() {
 }
 
 #[test]
+fn claims_name_an_estimate_and_a_rule() {
+    let file = good("claims.toml");
+    let pair = |arm: &str, minus: &str| ArmPair { arm: arm.to_owned(), minus: minus.to_owned() };
+    let activations = pair("pendulum/tanh", "pendulum/relu");
+    let gamma = |clip: &str| {
+        pair(&format!("gamma=0.9,value_clip={clip}"), &format!("gamma=1.0,value_clip={clip}"))
+    };
+    let effect = |factor: &str, from: &str, to: &str| ClaimEstimate::Effect {
+        factor: factor.to_owned(),
+        from: from.to_owned(),
+        to: to.to_owned(),
+    };
+    let estimates: Vec<&ClaimEstimate> = file.claims.iter().map(|claim| &claim.estimate).collect();
+    assert_eq!(
+        estimates,
+        [
+            &ClaimEstimate::Mean("pendulum/relu".to_owned()),
+            &ClaimEstimate::Difference(activations.clone()),
+            &ClaimEstimate::LargestDifference(vec![activations.clone(), gamma("max")]),
+            &ClaimEstimate::Excess {
+                of: vec![activations],
+                over: vec![gamma("none"), gamma("max")]
+            },
+            // Levels may be written as values.
+            &effect("gamma", "0.9", "1.0"),
+            &effect("value_clip", "none", "max"),
+        ]
+    );
+    let reference = |value, interval| Reference { value, interval };
+    let rules: Vec<ClaimRule> = file.claims.iter().map(|claim| claim.rule).collect();
+    assert_eq!(
+        rules,
+        [
+            ClaimRule::Equal { reference: reference(-150.0, Some((-160.0, -140.5))), margin: 0.15 },
+            ClaimRule::Sign { expected: Sign::Positive, reference: None },
+            ClaimRule::Equal { reference: reference(20.0, None), margin: 1.0 },
+            ClaimRule::Sign { expected: Sign::Negative, reference: Some(reference(-3.0, None)) },
+            ClaimRule::Sign { expected: Sign::Negative, reference: None },
+            ClaimRule::Sign {
+                expected: Sign::Positive,
+                reference: Some(reference(2.0, Some((1.0, 3.0))))
+            },
+        ]
+    );
+    // The headline, unless the claim names another.
+    assert_eq!(file.claims[0].metric, "return_last_5");
+    assert_eq!(file.claims[1].metric, "return_max");
+    assert_eq!(file.claims[0].statement, "The mean return is -150.");
+    assert_eq!(file.claims[0].source, "Somebody 2020, Table 1");
+}
+
+#[test]
+fn claims_do_not_enter_identities() {
+    let text = std::fs::read_to_string(folder("good").join("claims.toml")).unwrap();
+    let without = &text[..text.find("[[claims]]").unwrap()];
+    let ids = |text: &str| ids(&plan(StudyFile::parse("t.toml", text).unwrap()).runs);
+    assert_eq!(ids(&text), ids(without));
+}
+
+#[test]
+fn a_mistake_in_a_factor_or_an_arm_is_not_also_one_of_its_claims() {
+    let claims =
+        "[[claims]]\nname = \"c\"\nstatement = \"c\"\nsource = \"c\"\nexpect = \"positive\"\n";
+    let header =
+        "[study]\nkind = \"policy-gradient\"\nname = \"t\"\nseed = 1\nreplicates = 1\n[base]\n";
+    let cases = [
+        // The level, and with it the names of the arms, are not what was meant.
+        (
+            "[factors]\ngamma = [0.9, 1.1]\n",
+            "{ effect = { factor = \"gamma\", from = 0.9, to = 1 } }",
+        ),
+        ("[factors]\ngama = [0.9, 1]\n", "{ effect = { factor = \"gamma\", from = 0.9, to = 1 } }"),
+        ("[factors]\ngamma = [0.9, 1.1]\n", "{ mean = \"gamma=1.0\" }"),
+        ("[[arms]]\nname = \"a b\"\n", "{ mean = \"a-b\" }"),
+        ("[[arms]]\n[[arms]]\nname = \"b\"\n", "{ mean = \"a\" }"),
+    ];
+    for (rest, estimate) in cases {
+        let text = format!("{header}{rest}{claims}estimate = {estimate}\n");
+        let diagnostics = StudyFile::parse("t.toml", &text).unwrap_err();
+        assert_eq!(diagnostics.len(), 1, "{diagnostics}");
+    }
+}
+
+#[test]
 fn arms_with_equal_configurations_share_their_runs() {
     let file = study("gamma = 0.99", "[factors]\ngamma = [0.9, 0.99]\n[[arms]]\nname = \"base\"\n");
     let plan = plan(file);
@@ -289,7 +377,8 @@ fn holds(bytes: &[u8]) {
     }
 }
 
-const VALID: &str = include_str!("study-files/good/factorial.toml");
+const VALID: [&str; 2] =
+    [include_str!("study-files/good/factorial.toml"), include_str!("study-files/good/claims.toml")];
 
 #[derive(Clone, Debug)]
 enum Edit {
@@ -371,6 +460,13 @@ fn key() -> impl Strategy<Value = String> {
             "factors",
             "arms",
             "claims",
+            "estimate",
+            "mean",
+            "excess",
+            "effect",
+            "reference",
+            "margin",
+            "expect",
             "kind",
             "name",
             "seed",
@@ -434,7 +530,9 @@ proptest! {
 
     #[test]
     fn mutated_study_files_are_handled(edits in prop::collection::vec(edits(), 1..6)) {
-        holds(&edited(VALID.as_bytes().to_vec(), &edits));
+        for valid in VALID {
+            holds(&edited(valid.as_bytes().to_vec(), &edits));
+        }
     }
 
     #[test]
@@ -446,7 +544,7 @@ proptest! {
     #[test]
     fn arbitrary_sections_of_a_study_are_handled(
         sections in prop::collection::btree_map(
-            prop::sample::select(vec!["base", "factors", "arms"]), toml_value(), 0..4)
+            prop::sample::select(vec!["base", "factors", "arms", "claims"]), toml_value(), 0..5)
     ) {
         let mut table = toml::Table::new();
         let header = "kind = \"policy-gradient\"\nname = \"t\"\nseed = 1\nreplicates = 1";

@@ -14,11 +14,16 @@
 //! (`estimator`, `interval`, `interval_level`, `resamples`).
 
 mod bootstrap;
+mod claims;
 mod estimator;
 mod frames;
+mod student;
 mod tables;
 
 pub use bootstrap::{Bootstrap, Interval};
+pub use claims::{
+    Criterion, Estimand, Hypothesis, PublishedNumber, Verdict, VerdictColumns, verdicts,
+};
 pub use estimator::{Estimator, iqm, mean, median, quantile, sd};
 pub use tables::{CurveColumns, FactorLevels, SummaryColumns, curves, factor_effects, summarise};
 

@@ -405,7 +405,11 @@ fn append_method(table: &mut DataFrame, estimator: &str, by: &Bootstrap) -> Pola
     push(table, "resamples", vec![by.resamples as u64; rows])
 }
 
-fn push<T, Phantom: ?Sized>(table: &mut DataFrame, name: &str, values: T) -> PolarsResult<()>
+pub(super) fn push<T, Phantom: ?Sized>(
+    table: &mut DataFrame,
+    name: &str,
+    values: T,
+) -> PolarsResult<()>
 where
     Series: NamedFrom<T, Phantom>,
     T: AsRef<Phantom>,

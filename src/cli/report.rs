@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use crate::analysis::Estimator;
 use crate::report::{self, Options};
 use crate::store::ResultsDirectory;
+use crate::study::StudyFile;
 
 /// Summarises a results directory in the terminal and as one HTML file.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +18,10 @@ pub struct ReportArgs {
     /// The results directory.
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
+    /// Another version of the study file, with other claims or texts but the same arms and seeds; by
+    /// default the one that the directory keeps.
+    #[arg(long, value_name = "FILE")]
+    pub study: Option<PathBuf>,
     /// Where the report goes; by default report.html in the results directory.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
@@ -60,9 +65,13 @@ fn level(text: &str) -> Result<f64, String> {
 /// Runs `ceteris report`.
 ///
 /// # Errors
-/// When the results cannot be read, or the report cannot be written.
+/// When the results or the study file cannot be read, these do not belong together, or the report
+/// cannot be written.
 pub fn execute(args: &ReportArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let results = ResultsDirectory::read(&args.directory)?;
+    let mut results = ResultsDirectory::read(&args.directory)?;
+    if let Some(study) = &args.study {
+        results = results.shown_as(StudyFile::read(study)?)?;
+    }
     let options = Options {
         estimator: args.estimator.into(),
         resamples: args.resamples.map(NonZeroUsize::get),

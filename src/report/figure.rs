@@ -388,6 +388,65 @@ pub(super) fn strip(strip: &Strip<'_>) -> Result<String, ReportError> {
     })
 }
 
+/// Size of a claim's plot in CSS pixels; it scales with the page.
+const FOREST: (i32, i32) = (420, 36);
+
+/// A published number above ours.
+pub(super) struct Forest {
+    pub(super) axis: Axis,
+    pub(super) published: Option<Estimate>,
+    pub(super) ours: Estimate,
+    /// What counts as equal to the published number.
+    pub(super) equal: Option<(f64, f64)>,
+    /// Whether a line marks zero.
+    pub(super) zero: bool,
+}
+
+/// Draws a published number and ours with their intervals, without axis and hidden from screen
+/// readers: what stands beside it says it. The two differ in shape, not in colour alone.
+pub(super) fn forest(forest: &Forest) -> Result<String, ReportError> {
+    svg(FOREST.0, FOREST.1, None, |area| {
+        let mut chart = strip_chart(area, forest.axis)?;
+        if let Some((low, high)) = forest.equal {
+            let band = Rectangle::new([(low, 0.0), (high, 1.0)], fill(Ink::Reference, 0.22));
+            chart.draw_series(std::iter::once(band)).map_err(failed)?;
+        }
+        let mut line = |points: [(f64, f64); 2], style| {
+            chart
+                .draw_series(std::iter::once(PathElement::new(points, style)))
+                .map(|_| ())
+                .map_err(failed)
+        };
+        for tick in forest.axis.ticks(5) {
+            line([(tick, 0.0), (tick, 1.0)], stroke(Ink::Grid, 1.0, 1.0))?;
+        }
+        if forest.zero {
+            line([(0.0, 0.0), (0.0, 1.0)], stroke(Ink::Label, 1.0, 1.5))?;
+        }
+        let published = forest.published.unwrap_or_default();
+        for (estimate, height, style) in [
+            (published, 0.72, stroke(Ink::Label, 1.0, 1.5)),
+            (forest.ours, 0.28, stroke(Ink::Series(0), 1.0, 2.5)),
+        ] {
+            if let (Some(low), Some(high)) = (estimate.low, estimate.high) {
+                line([(low, height), (high, height)], style)?;
+            }
+        }
+        if let Some(value) = published.value {
+            let at = (value, 0.72);
+            let dot = Circle::new(at, 5 * SCALE, fill(Ink::Page, 1.0));
+            chart.draw_series(std::iter::once(dot)).map_err(failed)?;
+            let ring = Circle::new(at, 5 * SCALE, stroke(Ink::Label, 1.0, 1.5));
+            chart.draw_series(std::iter::once(ring)).map_err(failed)?;
+        }
+        let ours = forest.ours.value;
+        let dot =
+            ours.map(|value| Circle::new((value, 0.28), 5 * SCALE, fill(Ink::Series(0), 1.0)));
+        chart.draw_series(dot).map_err(failed)?;
+        Ok(())
+    })
+}
+
 /// The labels of the axis below the rows of a dot plot, each with its place along it in 0..=1.
 pub(super) fn strip_labels(axis: Axis) -> Vec<(f64, String)> {
     let place = |at: f64| (at - axis.low) / (axis.high - axis.low);

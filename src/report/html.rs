@@ -1,5 +1,7 @@
 //! The report as one HTML file.
 
+mod claims;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use polars::prelude::DataFrame;
 
@@ -34,6 +36,7 @@ impl Page<'_> {
     fn render(mut self) -> Result<String, ReportError> {
         let file = &self.input.plan.file;
         let headline = self.input.metrics.first().map(|metric| metric.name);
+        let claims = if self.model.claims.is_empty() { None } else { Some(self.claims()?) };
         let effects = if self.model.effects.is_empty() || headline.is_none() {
             None
         } else {
@@ -61,6 +64,7 @@ impl Page<'_> {
                     a.skip href="#main" { "Skip to the results" }
                     (self.head())
                     main #main .wrap {
+                        @if let Some(claims) = &claims { (claims) }
                         @if let Some(effects) = &effects { (effects) }
                         @for curves in &curves { (curves) }
                         @if let Some(metrics) = &metrics { (metrics) }
@@ -104,6 +108,7 @@ impl Page<'_> {
                 }
                 nav aria-label="Sections" {
                     ul {
+                        @if !model.claims.is_empty() { li { a href="#claims" { "Claims" } } }
                         @if !model.effects.is_empty() && !self.input.metrics.is_empty() {
                             li { a href="#effects" { "Effects" } }
                         }

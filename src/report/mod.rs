@@ -4,6 +4,7 @@
 //! `run_id`, because a stored run may serve several arms and an arm may have been renamed since.
 //! [`terminal`] and [`html`] render it; [`write()`] does both for a results directory.
 
+mod claims;
 mod csv;
 mod figure;
 mod html;
@@ -19,7 +20,7 @@ use polars::prelude::DataFrame;
 use crate::analysis::{AnalysisError, Bootstrap, Estimator};
 use crate::store::{Results, StoreError};
 use crate::studies::{Column, CurveView};
-use crate::study::Plan;
+use crate::study::{Plan, StudyFile};
 use model::Model;
 
 /// Everything that a report shows.
@@ -116,8 +117,8 @@ pub enum ReportError {
     Print(#[source] std::io::Error),
 }
 
-/// Prints a summary for the terminal: the final metrics of every arm and the effect of every
-/// factor.
+/// Prints a summary for the terminal: the verdict on every claim, the final metrics of every arm and
+/// the effect of every factor.
 ///
 /// # Errors
 /// When a column is missing, or nothing can be printed.
@@ -173,7 +174,12 @@ pub fn write_to(
         views,
         metrics: study.metrics(),
         options: *options,
-        command: command(results.path(), options, path),
+        command: command(
+            results.path(),
+            study_of(results).map(|file| file.path.as_path()),
+            options,
+            path,
+        ),
     };
     let model = Model::new(&input)?;
     terminal::print(&input, &model, terminal::width(), out)?;
@@ -181,14 +187,23 @@ pub fn write_to(
         .map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
+/// The study file, where the results are shown as another version of it has them.
+fn study_of(results: &Results) -> Option<&StudyFile> {
+    let file = &results.plan.file;
+    (file.sha256 != results.manifest.study.sha256).then_some(file)
+}
+
 /// The command that makes a report again, as a shell reads it.
-fn command(directory: &Path, options: &Options, to: &Path) -> String {
+fn command(directory: &Path, study: Option<&Path>, options: &Options, to: &Path) -> String {
     let quoted = |path: &Path| {
         let text = path.display().to_string();
         let plain = |c: char| c.is_alphanumeric() || "/._-=,+@%:".contains(c);
         if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
     };
     let mut command = format!("ceteris report {}", quoted(directory));
+    if let Some(study) = study {
+        command.push_str(&format!(" --study {}", quoted(study)));
+    }
     if to != directory.join(FILE) {
         command.push_str(&format!(" --out {}", quoted(to)));
     }
@@ -214,10 +229,16 @@ fn facts(results: &Results) -> Vec<(String, String)> {
     let mut facts = vec![
         ("Study file".to_owned(), manifest.study.file.clone()),
         ("SHA-256 of the study file".to_owned(), manifest.study.sha256.clone()),
+    ];
+    if let Some(shown) = study_of(results) {
+        facts.push(("Shown as".to_owned(), shown.path.display().to_string()));
+        facts.push(("SHA-256 of that study file".to_owned(), shown.sha256.clone()));
+    }
+    facts.extend([
         ("Study kind".to_owned(), manifest.study.kind.clone()),
         ("Numerics version".to_owned(), manifest.study.numerics_version.to_string()),
         ("Study seed".to_owned(), file.seed.to_string()),
-    ];
+    ]);
     for (index, writer) in manifest.writers.iter().enumerate() {
         let which = if manifest.writers.len() > 1 {
             format!(" (writer {} of {})", index + 1, manifest.writers.len())
@@ -255,13 +276,19 @@ mod tests {
         let plain = Options::default();
         let inside = Path::new("out/quickstart/report.html");
         assert_eq!(
-            command(Path::new("out/quickstart"), &plain, inside),
+            command(Path::new("out/quickstart"), None, &plain, inside),
             "ceteris report out/quickstart"
         );
         let other = Options { estimator: Estimator::Iqm, resamples: Some(500), level: 0.9 };
         assert_eq!(
-            command(Path::new("my results"), &other, Path::new("a.html")),
-            "ceteris report 'my results' --out a.html --estimator iqm --resamples 500 --level 0.9"
+            command(
+                Path::new("my results"),
+                Some(Path::new("my study.toml")),
+                &other,
+                Path::new("a.html")
+            ),
+            "ceteris report 'my results' --study 'my study.toml' --out a.html --estimator iqm \
+             --resamples 500 --level 0.9"
         );
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
+use super::claims::{ClaimRow, judged};
 use super::{ReportError, ReportInput};
 use crate::analysis::{CurveColumns, FactorLevels, SummaryColumns};
 use crate::analysis::{curves, factor_effects, summarise};
@@ -110,6 +111,8 @@ pub(super) struct View {
 
 /// What a report shows.
 pub(super) struct Model {
+    /// The claims of the study file, with their verdicts.
+    pub(super) claims: Vec<ClaimRow>,
     pub(super) arms: Vec<ArmRow>,
     /// Names of the study's factors.
     pub(super) factors: Vec<String>,
@@ -123,7 +126,9 @@ pub(super) struct Model {
     pub(super) stored: usize,
     /// Seeds an arm has in the plan.
     pub(super) replicates: usize,
-    /// Estimates of every arm and metric, effects of every factor and metric, and every run.
+    /// Verdicts, estimates of every arm and metric, effects of every factor and metric, and every
+    /// run.
+    pub(super) claims_table: DataFrame,
     pub(super) metrics_table: DataFrame,
     pub(super) effects_table: DataFrame,
     pub(super) runs_table: DataFrame,
@@ -138,6 +143,7 @@ impl Model {
         let members = Members::new(input)?;
         let arm_frame = members.frame(&input.runs, &members.stored_rows, &metric_names(input))?;
         let factors = contrasts(input);
+        let (claims, claims_table) = judged(input, &named(input, arm_frame.clone())?)?;
         let (metrics, metrics_table) = arm_metrics(input, &arm_frame)?;
         let (effects, effects_table) = effects(input, &arm_frame, &factors)?;
         let headline = match input.metrics.first() {
@@ -187,6 +193,7 @@ impl Model {
             .map(|(view, table)| View::new(input, &members, *view, table, &factors))
             .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
+            claims,
             arms,
             factors: file.factors.iter().map(|factor| factor.name.clone()).collect(),
             effects,
@@ -196,6 +203,7 @@ impl Model {
             planned: input.plan.runs.len(),
             stored: members.stored,
             replicates: file.replicates.len(),
+            claims_table,
             metrics_table,
             effects_table,
             runs_table: members.runs_table(input)?,
@@ -432,7 +440,7 @@ fn read_estimates(table: &DataFrame, n: &UInt64Chunked) -> Result<Vec<Estimate>,
 }
 
 /// The numbers of a column; missing ones are `None`.
-fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<Option<f64>>, ReportError> {
+pub(super) fn numbers(frame: &DataFrame, column: &str) -> Result<Vec<Option<f64>>, ReportError> {
     let column = frame.column(column)?.cast(&DataType::Float64)?;
     Ok(column.f64()?.iter().map(|number| number.filter(|number| number.is_finite())).collect())
 }

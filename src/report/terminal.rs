@@ -4,6 +4,7 @@ use std::io::Write;
 
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 
+use super::claims::{symbol, tally};
 use super::model::{Estimate, Model};
 use super::numbers::{decimals, fixed, plural, signed};
 use super::{FILE, ReportError, ReportInput};
@@ -53,6 +54,10 @@ fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String 
     if model.diverged.len() > MOST_DIVERGED {
         let more = plural(model.diverged.len() - MOST_DIVERGED, "diverged run");
         text.push_str(&format!("  {more} more: see {FILE}\n"));
+    }
+    if !model.claims.is_empty() {
+        text.push_str(&format!("\nClaims: {}\n", tally(&model.claims)));
+        text.push_str(&claims(input, model));
     }
     if let Some(headline) = input.metrics.first() {
         text.push_str(&format!(
@@ -142,6 +147,53 @@ fn metrics(input: &ReportInput<'_>, model: &Model, shown: usize) -> String {
             "{} more: see {FILE}\n",
             plural(model.arms.len() - MOST_ARMS, "arm")
         ));
+    }
+    text
+}
+
+/// The verdicts; the report has the statements and their sources.
+fn claims(input: &ReportInput<'_>, model: &Model) -> String {
+    let header = [left("verdict"), left("claim")];
+    let columns = ["published", "ours", "interval", "seeds", "more seeds"].map(right);
+    let mut table = table(header.into_iter().chain(columns).collect());
+    for row in &model.claims {
+        let show = |number| row.shown(number);
+        let value = |estimate: &Estimate| estimate.value.map_or_else(|| "-".into(), show);
+        let published = row.published().map_or_else(
+            || "-".into(),
+            |published| match interval(&published, show).as_str() {
+                "-" => value(&published),
+                interval => format!("{} {interval}", value(&published)),
+            },
+        );
+        let more = row.seeds_needed().map_or_else(|| "-".into(), |seeds| seeds.to_string());
+        table.add_row(vec![
+            left(&format!("{} {}", symbol(row.verdict), row.verdict.name())),
+            left(&row.claim.name),
+            right(&published),
+            right(&value(&row.ours)),
+            right(&interval(&row.ours, show)),
+            right(&row.seeds()),
+            right(&more),
+        ]);
+    }
+    let mut text = finished(&table);
+    for row in &model.claims {
+        if let Some(note) = &row.note {
+            text.push_str(&format!("  {}: {note}\n", row.claim.name));
+        }
+    }
+    let mut methods: Vec<&str> = model
+        .claims
+        .iter()
+        .filter(|row| row.ours.low.is_some())
+        .map(|row| row.method.as_str())
+        .collect();
+    methods.sort_unstable();
+    methods.dedup();
+    if !methods.is_empty() {
+        let (methods, level) = (methods.join(", "), input.options.level);
+        text.push_str(&format!("interval: {methods}; level {level}; statements: see {FILE}\n"));
     }
     text
 }

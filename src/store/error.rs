@@ -111,6 +111,19 @@ pub enum StoreError {
         /// Kind and name of the study at hand.
         wanted: String,
     },
+    /// Another study file asks for other runs than the results are of.
+    #[error(
+        "{} does not fit the results in {}: {detail}; `ceteris run` trains what is missing",
+        file.display(), path.display()
+    )]
+    OtherRuns {
+        /// The directory.
+        path: PathBuf,
+        /// The study file.
+        file: PathBuf,
+        /// What is different.
+        detail: String,
+    },
     /// The study file inside the manifest does not parse any more.
     #[error(
         "the study file kept in {} is not valid for this version of ceteris; read it with the \

@@ -58,6 +58,34 @@ impl Results {
         Ok(Self { manifest, plan, directory: path.into(), inventory })
     }
 
+    /// The same results with another version of their study file: other claims, titles or order of
+    /// keys, but the same arms, replicates and seed, so that every run means the same.
+    ///
+    /// # Errors
+    /// When the file asks for other runs.
+    pub fn shown_as(self, file: StudyFile) -> Result<Self, StoreError> {
+        let own = &self.plan.file;
+        let detail = if (file.study.kind(), &file.name) != (own.study.kind(), &own.name) {
+            Some(format!("it is the study {:?} (kind {})", file.name, file.study.kind()))
+        } else if file.seed != own.seed {
+            Some(format!("its seed is {}, not {}", file.seed, own.seed))
+        } else if file.replicates != own.replicates {
+            Some("it has other replicates".to_owned())
+        } else if let Some(arm) = file.arms.iter().find(|arm| !own.arms.contains(arm)) {
+            Some(format!("its arm `{}` is not one of the results'", arm.name))
+        } else if let Some(arm) = own.arms.iter().find(|arm| !file.arms.contains(arm)) {
+            Some(format!("it lacks the results' arm `{}`", arm.name))
+        } else {
+            None
+        };
+        match detail {
+            Some(detail) => {
+                Err(StoreError::OtherRuns { path: self.directory, file: file.path, detail })
+            }
+            None => Ok(Self { plan: plan(file), ..self }),
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.directory

@@ -3,8 +3,8 @@
 use flags::{Field, Flags, Value, Within};
 
 use crate::studies::{
-    CohortContext, CohortOutcome, Column, Configuration, Cost, CurveView, Device, Preset, Problem,
-    Study, StudyError, Table,
+    CohortContext, CohortOutcome, Column, Configuration, Cost, CurveView, Device, Layer, Preset,
+    Problem, Study, StudyError, Table,
 };
 use crate::study::Run;
 
@@ -63,9 +63,24 @@ impl Study for Fake {
     }
     fn presets(&self) -> &'static [Preset] {
         &[
-            Preset { name: "slow", about: "Slow.", toml: "rate = 0.1\nlimit = 3\n" },
-            Preset { name: "split", about: "Split.", toml: "parts = 9\nrate = 0.2\n" },
-            Preset { name: "defective", about: "Not valid.", toml: "speed = 1\n" },
+            Preset {
+                name: "slow",
+                about: "Slow.",
+                layers: &[Layer { name: "slow", toml: "rate = 0.1\nlimit = 3\n" }],
+            },
+            Preset {
+                name: "split",
+                about: "Split.",
+                layers: &[
+                    Layer { name: "base", toml: "parts = 5\nrate = 0.2\n" },
+                    Layer { name: "split", toml: "parts = 9\n" },
+                ],
+            },
+            Preset {
+                name: "defective",
+                about: "Not valid.",
+                layers: &[Layer { name: "defective", toml: "speed = 1\n" }],
+            },
         ]
     }
     fn set(

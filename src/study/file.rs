@@ -24,6 +24,16 @@
 //! [[arms]]                     # single arms beside the grid: the base plus these settings
 //! name = "no-observation-normalization"
 //! observation_normalization = "none"
+//!
+//! [[claims]]                   # published statements, judged by the report
+//! name = "clipping-helps"      # letters, digits, - and _
+//! statement = "Value clipping raises the return."
+//! source = "Somebody 2020, Table 1"
+//! metric = "return_last_5"     # of a run; the study's headline where left out
+//! estimate = { effect = { factor = "value_clip", from = "none", to = "max" } }
+//! expect = "positive"          # or "negative"; or `margin`, see below
+//! reference = 120              # the published number, optional with `expect`
+//! interval = [80, 160]         # its published 95 % interval, optional
 //! ```
 //!
 //! Settings apply in this order, later ones win: the study's defaults, the base's preset, the
@@ -32,6 +42,22 @@
 //! wherever the preset is named. Arms of the grid are named by their levels,
 //! `value_clip=none,initialisation=xavier`. Without factors and arms the base is the one arm,
 //! `base`. Two factors may not set the same field: their effects could not be told apart.
+//!
+//! A claim names one estimand on the means of arms:
+//!
+//! | `estimate` | what it is |
+//! |---|---|
+//! | `{ mean = "a" }` | the mean of an arm |
+//! | `{ difference = ["a", "b"] }` | mean of `a` minus mean of `b` |
+//! | `{ largest_difference = [["a", "b"], ["c", "d"]] }` | the largest absolute difference of the pairs |
+//! | `{ excess = { of = [["a", "b"]], over = [["c", "d"]] } }` | the largest absolute difference of the first pairs minus that of the second |
+//! | `{ effect = { factor = "f", from = "x", to = "y" } }` | the difference between two levels, averaged over all combinations of the other factors |
+//!
+//! and one rule: `expect` (the sign), or `margin` beside `reference`, in whose place
+//! `margin = 0.15` says that a number within 15 % of the reference equals it. Claims change no run:
+//! they do not enter run identities, and may be added after the runs.
+
+mod claims;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -46,6 +72,8 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::plan::hex;
 use crate::studies::{Configuration, Preset, Study, registry};
+use claims::Subjects;
+pub use claims::{ArmPair, Claim, ClaimEstimate, ClaimRule, Reference, Sign};
 
 /// Most arms that a study file may define.
 pub const MAX_ARMS: usize = 10_000;
@@ -53,9 +81,7 @@ pub const MAX_ARMS: usize = 10_000;
 /// Most runs (arms times replicates) that a study file may define.
 pub const MAX_RUNS: usize = 1_000_000;
 
-const SECTIONS: [&str; 4] = ["study", "base", "factors", "arms"];
-/// A section that later versions will have.
-const RESERVED: &str = "claims";
+const SECTIONS: [&str; 5] = ["study", "base", "factors", "arms", "claims"];
 const STUDY_KEYS: [&str; 6] = ["kind", "name", "title", "description", "seed", "replicates"];
 
 /// A checked study file.
@@ -83,6 +109,8 @@ pub struct StudyFile {
     pub factors: Vec<Factor>,
     /// The arms: the grid first, its last factor varying fastest, then the named ones.
     pub arms: Vec<Arm>,
+    /// The published statements that it judges, in order of declaration.
+    pub claims: Vec<Claim>,
 }
 
 /// What a study varies.
@@ -195,31 +223,52 @@ impl fmt::Debug for StudyFile {
             .field("replicates", &self.replicates)
             .field("factors", &self.factors)
             .field("arms", &self.arms)
+            .field("claims", &self.claims)
             .finish_non_exhaustive()
     }
 }
 
-/// The fields that a preset sets, in its order, read as a study file's base would be.
+/// What a preset sets, its layers merged.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PresetSetting {
+    /// The field.
+    pub field: &'static Field,
+    /// Its value.
+    pub value: Value,
+    /// Index of the layer that decides it, into [`Preset::layers`].
+    pub layer: usize,
+}
+
+/// The fields that a preset sets, in the order of the study's fields; of its layers, the last one
+/// that sets a field decides.
 ///
 /// # Errors
-/// When the preset's text does not fit the study, which is a defect of the study.
+/// When a layer's text does not fit the study, which is a defect of the study.
 pub fn preset_settings(
     study: &'static dyn Study,
     preset: &Preset,
-) -> Result<Vec<(&'static str, Value)>, Diagnostics> {
-    let (root, errors) = DeTable::parse_recoverable(preset.toml);
-    let mut reader = Reader::new(preset.toml, errors);
-    let mut settings = Vec::new();
-    for entry in entries(root.get_ref()) {
-        for assignment in reader.field(study, &entry, &[]) {
-            settings.extend(assignment.value.map(|value| (assignment.field, value)));
+) -> Result<Vec<PresetSetting>, Diagnostics> {
+    let mut decided: BTreeMap<&'static str, (Value, usize)> = BTreeMap::new();
+    for (index, layer) in preset.layers.iter().enumerate() {
+        let (root, errors) = DeTable::parse_recoverable(layer.toml);
+        let mut reader = Reader::new(layer.toml, errors);
+        for entry in entries(root.get_ref()) {
+            for assignment in reader.field(study, &entry, &[]) {
+                if let Some(value) = assignment.value {
+                    decided.insert(assignment.field, (value, index));
+                }
+            }
+        }
+        if !reader.diagnostics.is_empty() {
+            let path = Path::new("preset layer").join(layer.name);
+            return Err(Diagnostics::new(path, layer.toml.to_owned(), reader.diagnostics));
         }
     }
-    if reader.diagnostics.is_empty() {
-        return Ok(settings);
-    }
-    let path = Path::new("preset").join(preset.name);
-    Err(Diagnostics::new(path, preset.toml.to_owned(), reader.diagnostics))
+    let settings = study.fields().iter().filter_map(|field| {
+        let (value, layer) = decided.remove(field.name)?;
+        Some(PresetSetting { field, value, layer })
+    });
+    Ok(settings.collect())
 }
 
 type Span = Range<usize>;
@@ -416,9 +465,7 @@ impl<'a> Reader<'a> {
         let sections = entries(root);
         // A misspelt section is one mistake; what it holds is read as what was probably meant.
         let meant = |entry: &Entry<'_>| match entry.value {
-            DeValue::Table(_) | DeValue::Array(_) if entry.key != RESERVED => {
-                nearest(entry.key, SECTIONS)
-            }
+            DeValue::Table(_) | DeValue::Array(_) => nearest(entry.key, SECTIONS),
             _ => None,
         };
         let find = |name: &str| {
@@ -456,12 +503,22 @@ impl<'a> Reader<'a> {
         let base = base_entry.and_then(|entry| self.table(entry, "[base]"));
         let factors = find("factors").and_then(|entry| self.factors_table(entry));
         let arms = find("arms").and_then(|entry| self.arms_list(entry));
+        let claims = find("claims").and_then(|entry| self.claims_list(entry));
 
         // Without the study's fields, nothing below can be judged.
         let study = study?;
         let base = base.map(|table| self.settings(study, table, &[])).unwrap_or_default();
+        // Claims refer to factors and arms by name; where one of these may be misread, they cannot be
+        // judged by it.
+        let toml = self.broken_lines.is_empty();
+        let factors_read = factors.is_some() == find("factors").is_some();
+        let before = self.diagnostics.len();
         let factors = factors.map(|table| self.factors(study, table)).unwrap_or_default();
+        let factors_known = toml && factors_read && self.diagnostics.len() == before;
+        let arms_read = arms.is_some() == find("arms").is_some();
+        let declared = arms.map_or(0, |items| items.len());
         let arms = arms.map(|items| self.named_arms(study, items)).unwrap_or_default();
+        let arms_known = toml && arms_read && arms.len() == declared;
         self.clashing_factors(&factors);
 
         let grid = match factors.as_slice() {
@@ -487,7 +544,7 @@ impl<'a> Reader<'a> {
 
         let fallback = base_entry.map_or(0..0, |entry| entry.span.clone());
         let drafts = self.drafts(study, &base, &factors, arms, fallback);
-        let arms = drafts
+        let arms: Vec<Arm> = drafts
             .into_iter()
             .map(|draft| Arm {
                 name: draft.name,
@@ -495,6 +552,8 @@ impl<'a> Reader<'a> {
                 configuration: draft.configuration,
             })
             .collect();
+        let subjects = Subjects::new(study, &arms, &factors, arms_known, factors_known);
+        let claims = claims.map(|items| self.claims(&subjects, items)).unwrap_or_default();
         let factors = factors.into_iter().map(DraftFactor::finish).collect();
         let name = header.name?;
         Some(StudyFile {
@@ -509,6 +568,7 @@ impl<'a> Reader<'a> {
             replicates: header.replicates?,
             factors,
             arms,
+            claims,
         })
     }
 
@@ -517,12 +577,10 @@ impl<'a> Reader<'a> {
         let what = if is_table { "section" } else { "key" };
         let diagnostic =
             Diagnostic::at(entry.key_span.clone(), format!("unknown {what} `{}`", entry.key))
-                .expected("one of the sections study, base, factors and arms");
+                .expected("one of the sections study, base, factors, arms and claims");
         let known_field =
             study.is_some_and(|study| study.fields().iter().any(|field| field.name == entry.key));
-        let help = if entry.key == RESERVED {
-            Some(format!("`{RESERVED}` is reserved for a later version"))
-        } else if STUDY_KEYS.contains(&entry.key) {
+        let help = if STUDY_KEYS.contains(&entry.key) {
             Some(format!("`{}` belongs under `[study]`", entry.key))
         } else if known_field {
             Some(format!("`{}` is a field: write it under `[base]`", entry.key))
@@ -789,9 +847,9 @@ impl<'a> Reader<'a> {
         match preset_settings(study, preset) {
             Ok(settings) => settings
                 .into_iter()
-                .map(|(field, value)| Assignment {
-                    field,
-                    value: Some(value),
+                .map(|setting| Assignment {
+                    field: setting.field.name,
+                    value: Some(setting.value),
                     span: entry.span.clone(),
                     preset: Some(preset.name),
                 })
@@ -1157,7 +1215,7 @@ impl<'a> Reader<'a> {
             let name = match list.iter().find(|entry| entry.key == "name") {
                 Some(entry) => self
                     .string(entry)
-                    .filter(|name| self.named(name, entry, "arm name", "-_.+"))
+                    .filter(|name| self.named(name, entry, "arm name", "-_.+/="))
                     .map(|name| (name, entry.span.clone())),
                 None => {
                     self.report_missing(
@@ -1224,7 +1282,14 @@ impl<'a> Reader<'a> {
         }
         let mut places = vec![base_span; grid.len()];
         let mut drafts = grid;
+        let crossed = drafts.len();
         for (name, span, settings) in arms {
+            if drafts[..crossed].iter().any(|arm| arm.name == name) {
+                self.report(
+                    Diagnostic::at(span.clone(), format!("two arms are named {name:?}"))
+                        .expected("a name that no arm of the grid has"),
+                );
+            }
             let mut draft = Draft { name, ..base_draft.clone() };
             draft.apply(study, &settings);
             drafts.push(draft);
@@ -1395,7 +1460,7 @@ mod tests {
 
     use super::super::fake::Fake;
     use super::{Diagnostics, StudyFile, preset_settings};
-    use crate::studies::{Study, registry};
+    use crate::studies::Study;
 
     const HEADER: &str = "[study]\nkind = \"fake\"\nname = \"t\"\nseed = 1\nreplicates = 2\n";
 
@@ -1517,21 +1582,23 @@ error: one mistake in t.toml; nothing was run";
     }
 
     #[test]
-    fn every_preset_of_every_study_is_valid_and_complete() {
-        for study in registry() {
-            for preset in study.presets() {
-                let settings = preset_settings(*study, preset)
-                    .unwrap_or_else(|diagnostics| panic!("{diagnostics}"));
-                // The environment is the study file's to choose; every other field is spelled out.
-                let set: Vec<&str> = settings.iter().map(|(field, _)| *field).collect();
-                let missing: Vec<&str> = study
-                    .fields()
-                    .iter()
-                    .map(|field| field.name)
-                    .filter(|name| !set.contains(name))
-                    .collect();
-                assert_eq!(missing, ["environment"], "{}", preset.name);
-            }
-        }
+    fn of_a_preset_s_layers_the_last_one_decides() {
+        let settings = preset_settings(&Fake, &Fake.presets()[1]).unwrap();
+        let settings: Vec<(&str, String, usize)> = settings
+            .iter()
+            .map(|setting| (setting.field.name, setting.value.to_string(), setting.layer))
+            .collect();
+        assert_eq!(settings, [("parts", "9".to_owned(), 1), ("rate", "0.2".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn named_arms_do_not_take_names_of_the_grid() {
+        assert_eq!(
+            mistakes(
+                "[base]\n[factors]\nrate = [0.1]\n\
+                 [[arms]]\nname = \"rate=0.1\"\n[[arms]]\nname = \"rate=0.2\"\n"
+            ),
+            [(4, 1, "two arms are named \"rate=0.1\"".to_owned())]
+        );
     }
 }

@@ -10,6 +10,7 @@ mod plan;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use file::{
-    Arm, ArmLevel, Factor, FactorLevel, MAX_ARMS, MAX_RUNS, StudyFile, preset_settings,
+    Arm, ArmLevel, ArmPair, Claim, ClaimEstimate, ClaimRule, Factor, FactorLevel, MAX_ARMS,
+    MAX_RUNS, PresetSetting, Reference, Sign, StudyFile, preset_settings,
 };
 pub use plan::{Cohort, Member, Plan, Run, RunId, cohorts, plan};

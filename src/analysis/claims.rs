@@ -1,0 +1,763 @@
+//! Verdicts on published statements: an estimate with its interval, held against a sign or a number.
+//!
+//! **Intervals.** A contrast of group means has a t interval. Where all groups of a hypothesis have
+//! the same replicates, these share their random draws, and the interval is that of the paired t
+//! test on the contrast within each replicate; otherwise it is Welch's. A percentile bootstrap
+//! would be too narrow for the handful of seeds that studies have.
+//!
+//! A largest absolute difference, and the excess of one over another, is a maximum of minima of
+//! contrasts: with signs s and r, `max |p| - max |q| = max over (p, s) of min over (q, r) of
+//! (s p - r q)`. Such an estimate is biased upward by its outer maximum, and so is each of its
+//! bootstrap replications, from there once more; where two differences tie, or are zero, the
+//! bootstrap is not even consistent (Andrews 2000, Econometrica 68, 399-405). With five replicates a
+//! basic bootstrap interval that promised 95 % covered 70 to 80 % in simulation, one widened by
+//! Student's quantile 87 to 94 %. The interval here is therefore made of the contrasts' own t
+//! intervals: its lower end is the largest, over the rows (p, s), of the smallest lower end within a
+//! row; a minimum exceeds a bound only if every member does, which costs no level
+//! (intersection-union, Berger 1982, Technometrics 24, 295-300), and the rows share the level by
+//! Bonferroni. The upper end mirrors this. It covers at least what it says, whatever ties, and for
+//! one contrast it is that contrast's t interval.
+//!
+//! **A published number** enters with its interval: the two are subtracted by the method of variance
+//! estimates recovery (Zou and Donner 2008, Statistics in Medicine 27, 1693-1702), which adds in
+//! quadrature the distances from either number to the ends that face each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use polars::prelude::*;
+
+use super::estimator::count;
+use super::frames::{numbers, replicates, texts};
+use super::student::{power, upper_quantile};
+use super::tables::push;
+use super::{AnalysisError, Interval, mean, sd};
+
+/// Probability with which the seeds that are asked for would show the effect.
+const POWER: f64 = 0.8;
+/// Seeds a group that are worth asking for at most.
+const MOST_SEEDS: u64 = 1_000_000;
+/// Groups that a note names at most.
+const MOST_NAMES: usize = 2;
+/// Level of the intervals that publications give.
+const PUBLISHED_LEVEL: f64 = 0.95;
+
+/// A statement about group means and what would support it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hypothesis<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The column of the value.
+    pub value: &'a str,
+    /// The number it is about.
+    pub estimand: Estimand,
+    /// What supports it.
+    pub criterion: Criterion,
+    /// The published number, if there is one.
+    pub reference: Option<PublishedNumber>,
+}
+
+/// A number made of group means.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Estimand {
+    /// The sum of group means, each with a weight.
+    Contrast(Vec<(String, f64)>),
+    /// The largest absolute difference of means among `of`, minus the largest among `over` where
+    /// there are any.
+    LargestDifference {
+        /// Pairs of groups; not empty.
+        of: Vec<(String, String)>,
+        /// Pairs of groups.
+        over: Vec<(String, String)>,
+    },
+}
+
+/// What supports a hypothesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Criterion {
+    /// The number is above zero.
+    Positive,
+    /// The number is below zero.
+    Negative,
+    /// The number differs from the published one by no more than its margin.
+    Equal,
+}
+
+impl Criterion {
+    /// Its name in tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Positive => "positive",
+            Self::Negative => "negative",
+            Self::Equal => "equal",
+        }
+    }
+}
+
+/// A published number.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PublishedNumber {
+    /// The number.
+    pub value: f64,
+    /// Its 95 % interval, if one was published.
+    pub interval: Option<Interval>,
+    /// How far from it a number still counts as equal; at least zero.
+    pub margin: f64,
+}
+
+/// What the results say of a hypothesis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The whole interval supports it.
+    Reproduced,
+    /// The whole interval contradicts it.
+    NotReproduced,
+    /// The interval does neither, or there is none.
+    Inconclusive,
+    /// A group has no value.
+    NotRun,
+}
+
+impl Verdict {
+    /// Every verdict.
+    pub const ALL: [Self; 4] =
+        [Self::Reproduced, Self::NotReproduced, Self::Inconclusive, Self::NotRun];
+
+    /// Its name in tables and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reproduced => "reproduced",
+            Self::NotReproduced => "not reproduced",
+            Self::Inconclusive => "inconclusive",
+            Self::NotRun => "not run",
+        }
+    }
+}
+
+/// The columns that [`verdicts`] reads beside the hypotheses' values.
+#[derive(Clone, Copy, Debug)]
+pub struct VerdictColumns<'a> {
+    /// The group, as text.
+    pub group: &'a str,
+    /// The replicate; rows of a group that share one are averaged.
+    pub replicate: &'a str,
+}
+
+/// Holds hypotheses against data.
+///
+/// One row a hypothesis, in their order:
+///
+/// | column | meaning |
+/// |---|---|
+/// | `claim` | the hypothesis' name |
+/// | `value` | the column it is about |
+/// | `groups` | groups that enter |
+/// | `n_min`, `n_max` | replicates with a value, of the group with the fewest and the most |
+/// | `missing` | rows left out because the value is null, NaN or infinite |
+/// | `estimate` | null where a group has no value; of a largest difference biased upward |
+/// | `low`, `high` | interval; null where a group has fewer than two replicates |
+/// | `estimator`, `interval`, `interval_level` | what the estimate and the interval are |
+/// | `criterion` | `positive`, `negative` or `equal` |
+/// | `reference`, `reference_low`, `reference_high`, `margin` | the published number |
+/// | `difference`, `difference_low`, `difference_high` | ours minus the published number; null unless the criterion is `equal` |
+/// | `p_value` | one minus the highest level at which the interval would decide, either way; of a contrast's sign this is the p value of the two-sided t test |
+/// | `verdict` | a [`Verdict`] by name |
+/// | `seeds_needed` | replicates a group that would decide; null where decided or not known |
+/// | `more_seeds` | the same beyond those of the group with the fewest |
+/// | `note` | what else there is to say |
+///
+/// A sign is *reproduced* where the whole interval has it, *not reproduced* where the whole interval
+/// has the other. Equality is reproduced where the whole interval of the difference lies within the
+/// margin, not reproduced where all of it lies outside on one side. `seeds_needed` gives a sign's
+/// test a power of 80 % for the published size, or for the estimate where none is given; for
+/// equality it makes the interval short enough to decide if the difference stays as it is.
+///
+/// # Errors
+/// When a column is absent or of the wrong type, a row has no replicate, or the level is not in
+/// (0, 1).
+pub fn verdicts(
+    frame: &DataFrame,
+    columns: VerdictColumns<'_>,
+    hypotheses: &[Hypothesis<'_>],
+    level: f64,
+) -> Result<DataFrame, AnalysisError> {
+    if !(level > 0.0 && level < 1.0) {
+        return Err(AnalysisError::Level(level));
+    }
+    let groups = texts(frame, columns.group)?;
+    let replicates = replicates(frame, columns.replicate)?;
+    let mut samples: BTreeMap<&str, Samples<'_>> = BTreeMap::new();
+    for hypothesis in hypotheses {
+        if !samples.contains_key(hypothesis.value) {
+            let values = numbers(frame, hypothesis.value)?;
+            samples.insert(hypothesis.value, Samples::new(&groups, &replicates, &values));
+        }
+    }
+    let none = Samples::default();
+    let findings: Vec<Finding> = hypotheses
+        .iter()
+        .map(|hypothesis| {
+            let samples = samples.get(hypothesis.value).unwrap_or(&none);
+            Finding::new(hypothesis, samples, 1.0 - level)
+        })
+        .collect();
+    table(hypotheses, &findings, level)
+}
+
+/// The values of a group by replicate, and how many rows had none.
+#[derive(Default)]
+struct Sample {
+    values: BTreeMap<usize, f64>,
+    missing: u64,
+}
+
+#[derive(Default)]
+struct Samples<'a> {
+    groups: BTreeMap<&'a str, Sample>,
+}
+
+impl<'a> Samples<'a> {
+    fn new(groups: &'a [Option<String>], replicates: &[usize], values: &[Option<f64>]) -> Self {
+        let mut rows: BTreeMap<&str, (BTreeMap<usize, Vec<f64>>, u64)> = BTreeMap::new();
+        for ((group, replicate), value) in groups.iter().zip(replicates).zip(values) {
+            let Some(group) = group else { continue };
+            let (of_group, missing) = rows.entry(group).or_default();
+            match value {
+                Some(value) => of_group.entry(*replicate).or_default().push(*value),
+                None => *missing += 1,
+            }
+        }
+        let averaged = |mut rows: Vec<f64>| {
+            // In order, so that the order of rows shows in not even the last bit.
+            rows.sort_unstable_by(f64::total_cmp);
+            mean(&rows)
+        };
+        let sample = |(of_group, missing): (BTreeMap<usize, Vec<f64>>, u64)| Sample {
+            values: of_group
+                .into_iter()
+                .filter_map(|(replicate, rows)| Some((replicate, averaged(rows)?)))
+                .collect(),
+            missing,
+        };
+        Self { groups: rows.into_iter().map(|(group, rows)| (group, sample(rows))).collect() }
+    }
+}
+
+/// A weighted sum of group means as the data have it.
+struct Contrast {
+    /// Its value.
+    value: f64,
+    /// Square of its standard error, and the degrees of freedom of that.
+    squared_error: f64,
+    degrees: f64,
+    /// Its variance were there one replicate a group, and how many degrees of freedom each further
+    /// replicate brings.
+    variance: f64,
+    degrees_each: f64,
+}
+
+/// How many replicates a group has.
+#[derive(Clone, Copy)]
+enum Seeds {
+    /// As the data have them.
+    Present,
+    /// So many in every group, with the variances of the data.
+    Each(u64),
+}
+
+impl Contrast {
+    /// Of groups that all have two replicates at least.
+    fn new(weights: &BTreeMap<&str, f64>, samples: &BTreeMap<&str, &Sample>, paired: bool) -> Self {
+        let parts: Vec<(f64, &Sample)> = weights
+            .iter()
+            .filter(|(_, weight)| **weight != 0.0)
+            .filter_map(|(group, weight)| Some((*weight, *samples.get(group)?)))
+            .collect();
+        let values = |sample: &Sample| sample.values.values().copied().collect::<Vec<f64>>();
+        let value = parts
+            .iter()
+            .map(|(weight, sample)| weight * mean(&values(sample)).unwrap_or_default())
+            .sum();
+        if paired {
+            let replicates = parts.first().map(|(_, sample)| sample.values.len());
+            let mut within = vec![0.0; replicates.unwrap_or_default()];
+            for (weight, sample) in &parts {
+                for (sum, value) in within.iter_mut().zip(sample.values.values()) {
+                    *sum += weight * value;
+                }
+            }
+            let n = count(within.len());
+            let variance = sd(&within).unwrap_or_default().powi(2);
+            let (squared_error, degrees) = (variance / n.max(1.0), (n - 1.0).max(1.0));
+            return Self { value, squared_error, degrees, variance, degrees_each: 1.0 };
+        }
+        // Welch and Satterthwaite.
+        let (mut squared_error, mut squares) = (0.0, 0.0);
+        let (mut variance, mut variance_squares) = (0.0, 0.0);
+        let mut fewest = f64::INFINITY;
+        for (weight, sample) in &parts {
+            let n = count(sample.values.len());
+            let of_one = (weight * sd(&values(sample)).unwrap_or_default()).powi(2);
+            squared_error += of_one / n;
+            squares += (of_one / n).powi(2) / (n - 1.0);
+            variance += of_one;
+            variance_squares += of_one.powi(2);
+            fewest = fewest.min(n - 1.0);
+        }
+        let constant = variance_squares == 0.0;
+        Self {
+            value,
+            squared_error,
+            degrees: if constant { fewest.max(1.0) } else { squared_error.powi(2) / squares },
+            variance,
+            degrees_each: if constant { 1.0 } else { variance.powi(2) / variance_squares },
+        }
+    }
+
+    /// Standard error and degrees of freedom.
+    fn error(&self, seeds: Seeds) -> (f64, f64) {
+        match seeds {
+            Seeds::Present => (self.squared_error.sqrt(), self.degrees),
+            Seeds::Each(n) => {
+                // At most a million.
+                #[allow(clippy::cast_precision_loss)]
+                let n = n as f64;
+                ((self.variance / n).sqrt(), (n - 1.0) * self.degrees_each)
+            }
+        }
+    }
+}
+
+/// Quantiles of the t distribution by the bits of probability and degrees of freedom: contrasts of
+/// one hypothesis often ask for the same.
+#[derive(Default)]
+struct Quantiles(BTreeMap<(u64, u64), f64>);
+
+impl Quantiles {
+    fn upper(&mut self, probability: f64, degrees: f64) -> f64 {
+        let key = (probability.to_bits(), degrees.to_bits());
+        *self.0.entry(key).or_insert_with(|| upper_quantile(probability, degrees))
+    }
+}
+
+/// The difference of every pair, and its negative, as weights.
+fn signed(pairs: &[(String, String)]) -> Vec<[(&str, f64); 2]> {
+    let mut differences = Vec::with_capacity(2 * pairs.len());
+    for (a, b) in pairs {
+        for sign in [1.0, -1.0] {
+            differences.push([(a.as_str(), sign), (b.as_str(), -sign)]);
+        }
+    }
+    differences
+}
+
+/// An estimand with data: the largest, over the rows, of the smallest of a row.
+struct Estimated {
+    /// Not empty, nor is any row; all rows have the same length.
+    rows: Vec<Vec<Contrast>>,
+    /// Whether it cannot be negative.
+    absolute: bool,
+}
+
+impl Estimated {
+    fn new(estimand: &Estimand, samples: &BTreeMap<&str, &Sample>, paired: bool) -> Self {
+        let contrast = |weights: &[(&str, f64)]| {
+            let mut summed: BTreeMap<&str, f64> = BTreeMap::new();
+            for (group, weight) in weights {
+                *summed.entry(group).or_default() += weight;
+            }
+            Contrast::new(&summed, samples, paired)
+        };
+        match estimand {
+            Estimand::Contrast(weights) => {
+                let weights: Vec<_> =
+                    weights.iter().map(|(group, w)| (group.as_str(), *w)).collect();
+                Self { rows: vec![vec![contrast(&weights)]], absolute: false }
+            }
+            Estimand::LargestDifference { of, over } => {
+                let over = signed(over);
+                let row = |minuend: [(&str, f64); 2]| {
+                    if over.is_empty() {
+                        return vec![contrast(&minuend)];
+                    }
+                    let minus = |[(a, sign), (b, opposite)]: &[(&str, f64); 2]| {
+                        contrast(&[minuend[0], minuend[1], (*a, -sign), (*b, -opposite)])
+                    };
+                    over.iter().map(minus).collect()
+                };
+                let rows = signed(of).into_iter().map(row).collect();
+                Self { rows, absolute: over.is_empty() }
+            }
+        }
+    }
+
+    /// The largest, over the rows, of the smallest of a row.
+    fn largest(&self, mut number: impl FnMut(&Contrast) -> f64) -> f64 {
+        let smallest = |row: &Vec<Contrast>, number: &mut dyn FnMut(&Contrast) -> f64| {
+            row.iter().map(number).fold(f64::INFINITY, f64::min)
+        };
+        let rows = self.rows.iter().map(|row| smallest(row, &mut number));
+        rows.fold(f64::NEG_INFINITY, f64::max)
+    }
+
+    /// The smallest, over the columns, of the largest of a column.
+    fn smallest(&self, mut number: impl FnMut(&Contrast) -> f64) -> f64 {
+        let columns = self.rows.first().map_or(0, Vec::len);
+        let mut largest = |column: usize| {
+            let numbers = self.rows.iter().map(|row| number(&row[column]));
+            numbers.fold(f64::NEG_INFINITY, f64::max)
+        };
+        (0..columns).map(&mut largest).fold(f64::INFINITY, f64::min)
+    }
+
+    fn value(&self) -> f64 {
+        self.largest(|contrast| contrast.value)
+    }
+
+    /// The share of `alpha` that a contrast has at the lower and at the upper end.
+    fn tails(&self, alpha: f64) -> (f64, f64) {
+        let columns = self.rows.first().map_or(1, Vec::len);
+        (alpha / 2.0 / count(self.rows.len()), alpha / 2.0 / count(columns))
+    }
+
+    fn interval(&self, alpha: f64, seeds: Seeds) -> Interval {
+        let tails = self.tails(alpha);
+        let mut quantiles = Quantiles::default();
+        let mut half = |contrast: &Contrast, tail: f64| {
+            let (error, degrees) = contrast.error(seeds);
+            // Also where the level is so high that the quantile is infinite.
+            if error == 0.0 { 0.0 } else { quantiles.upper(tail, degrees) * error }
+        };
+        let low = self.largest(|contrast| contrast.value - half(contrast, tails.0));
+        let high = self.smallest(|contrast| contrast.value + half(contrast, tails.1));
+        Interval { low: if self.absolute { low.max(0.0) } else { low }, high }
+    }
+
+    /// Probability that the interval would lie on the expected side of zero, were the estimand
+    /// larger by `shift` than estimated; exact for one contrast.
+    fn power(&self, alpha: f64, seeds: u64, shift: f64, positive: bool) -> f64 {
+        let tails = self.tails(alpha);
+        let mut quantiles = Quantiles::default();
+        let mut of = |contrast: &Contrast, tail: f64| {
+            let (error, degrees) = contrast.error(Seeds::Each(seeds));
+            let value = contrast.value + shift;
+            let towards = if positive { value } else { -value };
+            if error == 0.0 {
+                return if towards > 0.0 { 1.0 } else { 0.0 };
+            }
+            power(towards / error, quantiles.upper(tail, degrees), degrees)
+        };
+        if positive {
+            self.largest(|contrast| of(contrast, tails.0))
+        } else {
+            // That all of a column lie below zero, for the best column.
+            -self.smallest(|contrast| -of(contrast, tails.1))
+        }
+    }
+}
+
+/// Ours minus a published number.
+#[derive(Clone, Copy)]
+struct Difference {
+    value: f64,
+    interval: Interval,
+}
+
+impl PublishedNumber {
+    fn subtracted_from(&self, value: f64, ours: Interval, alpha: f64) -> Difference {
+        let theirs = self.interval.unwrap_or(Interval { low: self.value, high: self.value });
+        // To our level; the published interval stands for a normal one.
+        let scale = upper_quantile(alpha / 2.0, f64::INFINITY)
+            / upper_quantile((1.0 - PUBLISHED_LEVEL) / 2.0, f64::INFINITY);
+        let (below, above) =
+            (scale * (self.value - theirs.low), scale * (theirs.high - self.value));
+        let difference = value - self.value;
+        let interval = Interval {
+            low: difference - (value - ours.low).hypot(above),
+            high: difference + (ours.high - value).hypot(below),
+        };
+        Difference { value: difference, interval }
+    }
+}
+
+impl Criterion {
+    /// What the ends of our interval say.
+    fn decide(
+        self,
+        value: f64,
+        ours: Interval,
+        reference: Option<&PublishedNumber>,
+        alpha: f64,
+    ) -> Option<Verdict> {
+        let (supported, contradicted) = match (self, reference) {
+            (Self::Positive, _) => (ours.low > 0.0, ours.high < 0.0),
+            (Self::Negative, _) => (ours.high < 0.0, ours.low > 0.0),
+            (Self::Equal, Some(reference)) => {
+                let Interval { low, high } = reference.subtracted_from(value, ours, alpha).interval;
+                let margin = reference.margin;
+                (low >= -margin && high <= margin, low > margin || high < -margin)
+            }
+            (Self::Equal, None) => (false, false),
+        };
+        match (supported, contradicted) {
+            (true, _) => Some(Verdict::Reproduced),
+            (_, true) => Some(Verdict::NotReproduced),
+            _ => None,
+        }
+    }
+}
+
+/// What the data say of a hypothesis.
+struct Finding {
+    groups: usize,
+    fewest: usize,
+    most: usize,
+    missing: u64,
+    paired: bool,
+    estimate: Option<f64>,
+    interval: Option<Interval>,
+    difference: Option<Difference>,
+    p_value: Option<f64>,
+    verdict: Verdict,
+    seeds_needed: Option<u64>,
+    note: Option<String>,
+}
+
+impl Finding {
+    fn new(hypothesis: &Hypothesis<'_>, samples: &Samples<'_>, alpha: f64) -> Self {
+        let groups = hypothesis.estimand.groups();
+        let none = Sample::default();
+        let of_groups: BTreeMap<&str, &Sample> = groups
+            .iter()
+            .map(|group| (*group, samples.groups.get(group).unwrap_or(&none)))
+            .collect();
+        let sizes = || of_groups.values().map(|sample| sample.values.len());
+        let mut finding = Self {
+            groups: groups.len(),
+            fewest: sizes().min().unwrap_or_default(),
+            most: sizes().max().unwrap_or_default(),
+            missing: of_groups.values().map(|sample| sample.missing).sum(),
+            paired: false,
+            estimate: None,
+            interval: None,
+            difference: None,
+            p_value: None,
+            verdict: Verdict::NotRun,
+            seeds_needed: None,
+            note: None,
+        };
+        let smaller_than = |least: usize| {
+            let few = of_groups.iter().filter(|(_, sample)| sample.values.len() < least);
+            listed(&few.map(|(group, _)| *group).collect::<Vec<_>>())
+        };
+        if finding.fewest == 0 {
+            finding.note = Some(format!("no value: {}", smaller_than(1)));
+            return finding;
+        }
+        let replicates = |sample: &Sample| sample.values.keys().copied().collect::<Vec<_>>();
+        let distinct: BTreeSet<Vec<usize>> =
+            of_groups.values().map(|sample| replicates(sample)).collect();
+        finding.paired = distinct.len() == 1;
+        let estimated = Estimated::new(&hypothesis.estimand, &of_groups, finding.paired);
+        let value = estimated.value();
+        finding.estimate = Some(value);
+        finding.verdict = Verdict::Inconclusive;
+        if finding.fewest == 1 {
+            finding.note = Some(format!("one seed gives no interval: {}", smaller_than(2)));
+            return finding;
+        }
+        let interval = estimated.interval(alpha, Seeds::Present);
+        finding.interval = Some(interval);
+        let (criterion, reference) = (hypothesis.criterion, hypothesis.reference.as_ref());
+        if let (Criterion::Equal, Some(reference)) = (criterion, reference) {
+            finding.difference = Some(reference.subtracted_from(value, interval, alpha));
+        }
+        let decided = |alpha: f64, seeds: Seeds| {
+            criterion.decide(value, estimated.interval(alpha, seeds), reference, alpha)
+        };
+        finding.p_value = Some(smallest_alpha(|alpha| decided(alpha, Seeds::Present).is_some()));
+        match decided(alpha, Seeds::Present) {
+            Some(verdict) => finding.verdict = verdict,
+            None => {
+                let enough: Box<dyn Fn(u64) -> bool> = match criterion {
+                    Criterion::Equal => Box::new(|n| decided(alpha, Seeds::Each(n)).is_some()),
+                    Criterion::Positive | Criterion::Negative => {
+                        let positive = criterion == Criterion::Positive;
+                        let shift = reference.map_or(0.0, |reference| reference.value - value);
+                        let estimated = &estimated;
+                        Box::new(move |n| estimated.power(alpha, n, shift, positive) >= POWER)
+                    }
+                };
+                finding.seeds_needed = fewest_seeds(enough);
+                finding.note = finding.why(criterion, reference.is_some());
+            }
+        }
+        finding
+    }
+
+    /// What there is to say of the seeds that an inconclusive finding needs.
+    fn why(&self, criterion: Criterion, published: bool) -> Option<String> {
+        let wrong_side = match criterion {
+            Criterion::Positive => self.estimate.is_some_and(|value| value <= 0.0),
+            Criterion::Negative => self.estimate.is_some_and(|value| value >= 0.0),
+            Criterion::Equal => false,
+        };
+        match self.seeds_needed {
+            None if criterion == Criterion::Equal => {
+                Some("more seeds alone would not decide: too near the margin".to_owned())
+            }
+            None if wrong_side && !published => Some(
+                "the estimate does not have the expected sign, and no size was published"
+                    .to_owned(),
+            ),
+            None => Some(format!("more than {MOST_SEEDS} seeds")),
+            Some(needed) if criterion != Criterion::Equal && needed <= self.fewest as u64 => Some(
+                "these seeds would have shown the published size with a power of 80 %".to_owned(),
+            ),
+            Some(_) => None,
+        }
+    }
+
+    fn more_seeds(&self) -> Option<u64> {
+        self.seeds_needed.map(|needed| needed.saturating_sub(self.fewest as u64))
+    }
+}
+
+impl Estimand {
+    /// The groups that enter.
+    fn groups(&self) -> BTreeSet<&str> {
+        match self {
+            Self::Contrast(weights) => weights.iter().map(|(group, _)| group.as_str()).collect(),
+            Self::LargestDifference { of, over } => {
+                of.iter().chain(over).flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect()
+            }
+        }
+    }
+
+    fn words(&self) -> &'static str {
+        match self {
+            Self::Contrast(weights) if weights.len() == 1 => "mean",
+            Self::Contrast(_) => "difference of means",
+            Self::LargestDifference { over, .. } if over.is_empty() => {
+                "largest absolute difference of means"
+            }
+            Self::LargestDifference { .. } => "excess of largest absolute differences of means",
+        }
+    }
+
+    /// How its interval is made.
+    fn method(&self, paired: bool) -> &'static str {
+        match (self, paired) {
+            (Self::Contrast(weights), true) if weights.len() == 1 => "t over replicates",
+            (Self::Contrast(_), true) => "paired t over replicates",
+            (Self::Contrast(_), false) => "Welch t",
+            (Self::LargestDifference { .. }, true) => "union-intersection of paired t",
+            (Self::LargestDifference { .. }, false) => "union-intersection of Welch t",
+        }
+    }
+}
+
+/// The first names of some, and how many there are beyond.
+fn listed(names: &[&str]) -> String {
+    let shown: Vec<String> =
+        names.iter().take(MOST_NAMES).map(|name| format!("`{name}`")).collect();
+    match names.len().saturating_sub(MOST_NAMES) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// The smallest alpha at which something holds that holds at every larger one; 1 where it never
+/// does.
+fn smallest_alpha(holds: impl Fn(f64) -> bool) -> f64 {
+    if !holds(1.0) {
+        return 1.0;
+    }
+    // Logarithms, for digits of small ones; below 1e-12 there is nothing to tell apart.
+    let (mut low, mut high) = (1e-12f64.ln(), 0.0);
+    if holds(low.exp()) {
+        return low.exp();
+    }
+    while high - low > 1e-12 {
+        let middle = f64::midpoint(low, high);
+        if holds(middle.exp()) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high.exp()
+}
+
+/// The smallest number of seeds, two at least, from which on something holds.
+fn fewest_seeds(enough: impl Fn(u64) -> bool) -> Option<u64> {
+    let mut high = 2;
+    while !enough(high) {
+        if high == MOST_SEEDS {
+            return None;
+        }
+        high = (2 * high).min(MOST_SEEDS);
+    }
+    let mut low = high / 2;
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        if enough(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    Some(high)
+}
+
+fn table(
+    hypotheses: &[Hypothesis<'_>],
+    findings: &[Finding],
+    level: f64,
+) -> Result<DataFrame, AnalysisError> {
+    let rows = hypotheses.len();
+    let texts = |text: &dyn Fn(&Hypothesis<'_>, &Finding) -> String| {
+        hypotheses.iter().zip(findings).map(|(h, f)| text(h, f)).collect::<Vec<String>>()
+    };
+    let counts = |number: &dyn Fn(&Finding) -> u64| findings.iter().map(number).collect::<Vec<_>>();
+    let floats = |number: &dyn Fn(&Finding) -> Option<f64>| {
+        findings.iter().map(number).collect::<Vec<Option<f64>>>()
+    };
+    let published = |number: &dyn Fn(&PublishedNumber) -> Option<f64>| {
+        let of = |hypothesis: &Hypothesis<'_>| hypothesis.reference.as_ref().and_then(number);
+        hypotheses.iter().map(of).collect::<Vec<Option<f64>>>()
+    };
+    let margins: Vec<Option<f64>> = hypotheses
+        .iter()
+        .map(|hypothesis| match (hypothesis.criterion, hypothesis.reference) {
+            (Criterion::Equal, Some(reference)) => Some(reference.margin),
+            _ => None,
+        })
+        .collect();
+    let mut table = DataFrame::new(rows, vec![])?;
+    push(&mut table, "claim", texts(&|h, _| h.name.to_owned()))?;
+    push(&mut table, "value", texts(&|h, _| h.value.to_owned()))?;
+    push(&mut table, "groups", counts(&|f| f.groups as u64))?;
+    push(&mut table, "n_min", counts(&|f| f.fewest as u64))?;
+    push(&mut table, "n_max", counts(&|f| f.most as u64))?;
+    push(&mut table, "missing", counts(&|f| f.missing))?;
+    push(&mut table, "estimate", floats(&|f| f.estimate))?;
+    push(&mut table, "low", floats(&|f| f.interval.map(|i| i.low)))?;
+    push(&mut table, "high", floats(&|f| f.interval.map(|i| i.high)))?;
+    push(&mut table, "estimator", texts(&|h, _| h.estimand.words().to_owned()))?;
+    push(&mut table, "interval", texts(&|h, f| h.estimand.method(f.paired).to_owned()))?;
+    push(&mut table, "interval_level", vec![level; rows])?;
+    push(&mut table, "criterion", texts(&|h, _| h.criterion.name().to_owned()))?;
+    push(&mut table, "reference", published(&|reference| Some(reference.value)))?;
+    push(&mut table, "reference_low", published(&|reference| Some(reference.interval?.low)))?;
+    push(&mut table, "reference_high", published(&|reference| Some(reference.interval?.high)))?;
+    push(&mut table, "margin", margins)?;
+    push(&mut table, "difference", floats(&|f| f.difference.map(|d| d.value)))?;
+    push(&mut table, "difference_low", floats(&|f| f.difference.map(|d| d.interval.low)))?;
+    push(&mut table, "difference_high", floats(&|f| f.difference.map(|d| d.interval.high)))?;
+    push(&mut table, "p_value", floats(&|f| f.p_value))?;
+    push(&mut table, "verdict", texts(&|_, f| f.verdict.name().to_owned()))?;
+    push(&mut table, "seeds_needed", findings.iter().map(|f| f.seeds_needed).collect::<Vec<_>>())?;
+    push(&mut table, "more_seeds", findings.iter().map(Finding::more_seeds).collect::<Vec<_>>())?;
+    push(&mut table, "note", findings.iter().map(|f| f.note.clone()).collect::<Vec<_>>())?;
+    Ok(table)
+}
