@@ -25,6 +25,19 @@ minibatches = 5
 policy_epochs = 3
 value_epochs = 3
 evaluation_episodes = 2
+diagnose_trust_region = true
+diagnose_value_error = true
+diagnose_every = 2
+diagnose_gradients = true
+diagnose_baselines = true
+diagnose_landscapes = true
+diagnostic_iterations = [1]
+gradient_samples = [100]
+gradient_estimates = 2
+reference_samples = 300
+baseline_fit_samples = 300
+landscape_points = 2
+landscape_samples = [200]
 
 [factors]
 value_clip = ["none", "max"]

@@ -1062,11 +1062,19 @@ mod permissions {
         for path in [root, bin.path(), &program] {
             set(path, 0o755);
         }
+        if cfg!(feature = "mujoco") {
+            // The library beside it, since a checkout may be closed to others.
+            let name = "libmujoco.so.3.17.0";
+            let lib = Path::new(env!("CARGO_MANIFEST_DIR")).join("third-party/mujoco/lib");
+            fs::copy(lib.join(name), bin.path().join(name)).unwrap();
+            set(&bin.path().join(name), 0o644);
+        }
         for (path, mode) in [(&done.join(".lock"), 0o444), (&done, 0o555), (&empty, 0o555)] {
             set(path, mode);
         }
         let before = tree(&done);
         let mut command = child(&program, "permissions::child_that_may_not_write", root);
+        command.env("LD_LIBRARY_PATH", bin.path());
         let is_root = fs::metadata("/proc/self")
             .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         if is_root {

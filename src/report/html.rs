@@ -218,7 +218,7 @@ impl Page<'_> {
         let head = html! {
             th scope="col" { "Factor" } th scope="col" { "From" } th scope="col" { "To" }
             th.n scope="col" { "Runs from" } th.n scope="col" { "Runs to" }
-            @for metric in input.metrics { th.n scope="col" { (breakable(metric.name)) } }
+            @for metric in &input.metrics { th.n scope="col" { (breakable(metric.name)) } }
         };
         let rows = html! {
             @for effect in &model.effects {
@@ -440,7 +440,7 @@ impl Page<'_> {
                 (seeds)
                 h3 { "What the metrics are" }
                 dl.facts {
-                    @for metric in input.metrics {
+                    @for metric in &input.metrics {
                         dt { code { (breakable(metric.name)) } }
                         dd {
                             (prose(&capitalised(metric.meaning.trim_end_matches('.')))) "."
@@ -476,7 +476,7 @@ impl Page<'_> {
             }
             th.n scope="col" { "n" }
             th.n scope="col" { "Diverged" }
-            @for metric in input.metrics { th.n scope="col" { (breakable(metric.name)) } }
+            @for metric in &input.metrics { th.n scope="col" { (breakable(metric.name)) } }
         };
         let rows = html! {
             @for (number, arm) in model.arms.iter().enumerate() {

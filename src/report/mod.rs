@@ -34,7 +34,7 @@ pub struct ReportInput<'a> {
     /// The curves to draw, each with its table.
     pub views: Vec<(CurveView, DataFrame)>,
     /// The metrics of a run; the first is the headline.
-    pub metrics: &'static [Column],
+    pub metrics: Vec<Column>,
     /// How numbers are estimated.
     pub options: Options,
     /// The command that makes this report again.
@@ -163,16 +163,21 @@ pub fn write_to(
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
     let study = results.plan.file.study;
+    let runs = results.runs()?;
     let mut views = Vec::new();
     for view in study.views() {
-        views.push((*view, results.table(view.table)?));
+        let table = results.table(view.table)?;
+        // A table that the study file did not ask for has no curve.
+        if table.height() > 0 || runs.height() == 0 {
+            views.push((*view, table));
+        }
     }
     let input = ReportInput {
         facts: facts(results),
         plan: &results.plan,
-        runs: results.runs()?,
+        metrics: measured(study.metrics(), &runs),
+        runs,
         views,
-        metrics: study.metrics(),
         options: *options,
         command: command(
             results.path(),
@@ -185,6 +190,15 @@ pub fn write_to(
     terminal::print(&input, &model, terminal::width(), out)?;
     replace(path, &html::page(&input, &model)?)
         .map_err(|source| ReportError::Write { path: path.to_owned(), source })
+}
+
+/// The headline, and those other metrics that any run has.
+fn measured(metrics: &[Column], runs: &DataFrame) -> Vec<Column> {
+    let known = |metric: &Column| {
+        runs.column(metric.name).is_ok_and(|column| column.null_count() < column.len())
+    };
+    let others = metrics.iter().skip(1).filter(|metric| runs.height() == 0 || known(metric));
+    metrics.iter().take(1).chain(others).copied().collect()
 }
 
 /// The study file, where the results are shown as another version of it has them.

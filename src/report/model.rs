@@ -384,7 +384,7 @@ fn effects(
         .collect();
     let mut effects: Vec<Effect> = Vec::new();
     let mut tables = Vec::new();
-    for metric in input.metrics {
+    for metric in &input.metrics {
         let mut table =
             factor_effects(frame, factors, "replicate", metric.name, &input.options.tables())?;
         table.with_column(Column::new("factor".into(), names.as_slice()))?;

@@ -118,7 +118,8 @@ impl Results {
         self.table(RUNS)
     }
 
-    /// A table by name, sorted by its key. Columns that some parts lack are null there.
+    /// A table by name, sorted by its key. Columns that some parts lack are null there; so are
+    /// those that the study has gained since, and a table that it has gained is empty.
     ///
     /// # Errors
     /// When there is no such table, or a part is damaged.
@@ -127,10 +128,14 @@ impl Results {
         for (path, record) in self.parts(name)? {
             frames.push(part::read(&path, record, None)?);
         }
-        match concatenated(name, frames)? {
-            Some(frame) => sorted(&frame, name, &self.key(name)),
-            None => Ok(self.empty(name)),
+        let Some(mut frame) = concatenated(name, frames)? else { return Ok(self.empty(name)) };
+        for (column, kind) in self.schema(name).iter() {
+            if frame.get_column_index(column).is_none() {
+                let missing = Column::full_null(column.clone(), frame.height(), kind);
+                frame.with_column(missing).map_err(StoreError::frame("complete", name))?;
+            }
         }
+        sorted(&frame, name, &self.key(name))
     }
 
     /// A table by name as a lazy frame over its parts, in no particular order.
@@ -231,7 +236,7 @@ impl Results {
 
     /// The parts of a table in complete sets, with their records where the manifest has them.
     fn parts(&self, name: &str) -> Result<Vec<(PathBuf, Option<&PartRecord>)>, StoreError> {
-        if !self.manifest.tables.contains_key(name) {
+        if !self.manifest.tables.contains_key(name) && self.schema(name).is_empty() {
             let names = self.manifest.tables.keys().map(String::as_str);
             return Err(StoreError::UnknownTable {
                 path: self.directory.clone(),
@@ -253,13 +258,17 @@ impl Results {
 
     /// A table without rows.
     fn empty(&self, name: &str) -> DataFrame {
+        DataFrame::empty_with_schema(&self.schema(name))
+    }
+
+    /// The columns that a table has today; none of a table that the study does not know.
+    fn schema(&self, name: &str) -> Schema {
         let study = self.plan.file.study;
-        let schema = match study.tables().iter().find(|table| table.name == name) {
+        match study.tables().iter().find(|table| table.name == name) {
             Some(table) => table_schema(table),
             None if name == RUNS => runs_schema(study, &self.plan.file.factors),
             None => Schema::default(),
-        };
-        DataFrame::empty_with_schema(&schema)
+        }
     }
 }
 

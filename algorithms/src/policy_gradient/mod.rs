@@ -3,6 +3,7 @@
 pub mod advantages;
 pub mod autodiff;
 pub mod config;
+pub mod diagnostics;
 pub mod learner;
 pub mod rollout;
 pub mod train;

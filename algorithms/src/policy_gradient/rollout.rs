@@ -281,16 +281,59 @@ impl Agent {
         &self.streams
     }
 
+    /// A copy with one fresh environment and the first environment's normalisers, frozen. Nothing
+    /// that it does is felt by the agent.
+    ///
+    /// # Errors
+    /// When the environment cannot be made.
+    pub fn frozen_copy(&self, seed: u64) -> Result<Self, EnvError> {
+        let lanes = self
+            .lanes
+            .first()
+            .map(|lane| {
+                let mut copy = Lane {
+                    environment: self.actor.config.make_env()?,
+                    observations: lane.observations.clone(),
+                    rewards: lane.rewards.clone(),
+                    raw: lane.raw.clone(),
+                    observation: lane.observation.clone(),
+                    episode_return: 0.0,
+                    episode_length: 0,
+                    started: false,
+                    seed,
+                };
+                copy.observations.freeze();
+                copy.rewards.freeze();
+                Ok(copy)
+            })
+            .into_iter()
+            .collect::<Result<_, EnvError>>()?;
+        Ok(Self { actor: self.actor.clone(), lanes, streams: self.streams })
+    }
+
     /// Steps every environment through one iteration with the given policy parameters.
     ///
     /// # Errors
     /// When the policy's output is not finite, or an environment refuses an action.
     pub fn roll(&mut self, policy: &[f32], iteration: u64) -> Result<Rollout, ActError> {
+        let mut rng = self.streams.rng(Purpose::ActionNoise, iteration);
+        self.roll_steps(policy, self.actor.config.rollout_length, &mut rng)
+    }
+
+    /// Steps every environment `length` times, with noise from the given generator.
+    ///
+    /// # Errors
+    /// When the policy's output is not finite, or an environment refuses an action.
+    pub fn roll_steps<R: rand::Rng>(
+        &mut self,
+        policy: &[f32],
+        length: usize,
+        rng: &mut R,
+    ) -> Result<Rollout, ActError> {
         let config = self.actor.config.clone();
         let shape = self.actor.shape.clone();
-        let (length, samples) = (config.rollout_length, config.samples());
+        let samples = self.lanes.len() * length;
         let stored = shape.stored_observation_dim();
-        let mut rng = self.streams.rng(Purpose::ActionNoise, iteration);
         let mut rollout = Rollout {
             features: Vec::with_capacity(samples * (stored + shape.action_dim)),
             rewards: Vec::with_capacity(samples),
@@ -298,20 +341,19 @@ impl Agent {
             truncated: Vec::with_capacity(samples),
             ..Rollout::default()
         };
+        let time = |step: usize| {
+            // A rollout is far shorter than 2^24 steps.
+            #[allow(clippy::cast_precision_loss)]
+            shape.value_time_input.then(|| step as f32 / config.rollout_length as f32)
+        };
         for (number, lane) in self.lanes.iter_mut().enumerate() {
             if !lane.started || config.environment_reset == EnvironmentReset::EachIteration {
                 lane.reset();
             }
             for step in 0..length {
-                let time = |step: usize| {
-                    // A rollout is far shorter than 2^24 steps.
-                    #[allow(clippy::cast_precision_loss)]
-                    shape.value_time_input.then(|| step as f32 / length as f32)
-                };
                 rollout.features.extend_from_slice(&lane.observation);
                 rollout.features.extend(time(step));
-                let action =
-                    self.actor.act(policy, &lane.observation, &mut Noise::From(&mut rng))?;
+                let action = self.actor.act(policy, &lane.observation, &mut Noise::From(rng))?;
                 let outcome = lane.environment.step(action, &mut lane.raw)?;
                 rollout.features.extend_from_slice(&self.actor.sample);
                 let done = outcome.terminated || outcome.truncated;
@@ -347,7 +389,7 @@ impl Agent {
                 lane.reset();
             }
             rollout.final_observations.extend_from_slice(&lane.observation);
-            rollout.final_observations.extend(shape.value_time_input.then_some(1.0));
+            rollout.final_observations.extend(time(length));
         }
         Ok(rollout)
     }

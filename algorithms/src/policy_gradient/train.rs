@@ -7,6 +7,7 @@ use envs::{EnvError, Purpose, Streams};
 use rand::seq::SliceRandom;
 
 use super::autodiff::AutodiffLearner;
+use super::diagnostics::{self, Diagnostics, Moment};
 use super::learner::{CohortSpec, Learner, LearnerError, Phase};
 use super::rollout::{ActError, Agent, Episode, EvaluationMode, Rollout};
 use super::update::{Shuffle, Update, UpdateMetrics, UpdateState};
@@ -60,6 +61,8 @@ pub struct Training {
     pub diverged: Option<u32>,
     /// Final evaluations: mode, then each episode's return and length.
     pub evaluations: Vec<(EvaluationMode, Vec<(f64, u32)>)>,
+    /// What was measured beside training.
+    pub diagnostics: Diagnostics,
 }
 
 /// Why a cohort could not be trained.
@@ -181,6 +184,8 @@ pub fn train(
         if !alive.contains(&true) {
             break;
         }
+        let measured = diagnostics::due(first, number);
+        let earlier = measured.then(|| (parameters.clone(), states.clone()));
         let started = Instant::now();
         let (metrics, _) = Update {
             shape: &shape,
@@ -198,6 +203,26 @@ pub fn train(
         // Cohorts are far smaller than 2^32.
         #[allow(clippy::cast_possible_truncation)]
         let learner_time = started.elapsed() / specs.len() as u32;
+
+        if let Some((parameters_before, states_before)) = earlier {
+            let found = on_threads(&mut agents, resources.threads, |index, agent| {
+                if !alive[index] || !parameters[index].is_finite() {
+                    return Ok(Diagnostics::default());
+                }
+                diagnostics::measure(&Moment {
+                    iteration: number,
+                    agent,
+                    rollout: &rollouts[index],
+                    before: &parameters_before[index],
+                    after: &parameters[index],
+                    state_before: states_before[index],
+                    state_after: states[index],
+                })
+            });
+            for (training, found) in trainings.iter_mut().zip(found) {
+                training.diagnostics.append(found?);
+            }
+        }
 
         let mut latest = Vec::with_capacity(specs.len());
         for (agent, ((metrics, rollout), rollout_time)) in
@@ -242,13 +267,22 @@ pub fn train(
             return Err(TrainError::Interrupted);
         }
     }
-    evaluate_all(&mut agents, &parameters, &alive, resources.threads, &mut trainings)?;
+    let evaluated = on_threads(&mut agents, resources.threads, |index, agent| {
+        if alive[index] { evaluate(agent, &parameters[index]) } else { Ok(Evaluated::default()) }
+    });
+    for (training, evaluated) in trainings.iter_mut().zip(evaluated) {
+        let evaluated = evaluated?;
+        training.evaluations = evaluated.episodes;
+        if evaluated.non_finite {
+            training.diverged = training.iterations.last().map(|last| last.number);
+        }
+    }
     Ok(trainings)
 }
 
 type Rolled = Option<(Result<Rollout, ActError>, Duration)>;
 
-/// Rolls every living agent, each thread its own slice of them.
+/// Rolls every living agent.
 fn roll_all(
     agents: &mut [Agent],
     parameters: &[Parameters],
@@ -256,77 +290,62 @@ fn roll_all(
     iteration: u64,
     threads: usize,
 ) -> Vec<Rolled> {
-    let mut results: Vec<Rolled> = agents.iter().map(|_| None).collect();
-    let slice = agents.len().div_ceil(threads.max(1));
-    let work = |agents: &mut [Agent], first: usize, results: &mut [Rolled]| {
-        for (offset, (agent, result)) in agents.iter_mut().zip(results).enumerate() {
-            let index = first + offset;
-            if alive[index] {
-                let started = Instant::now();
-                let rollout = agent.roll(&parameters[index].policy, iteration);
-                *result = Some((rollout, started.elapsed()));
-            }
-        }
-    };
-    if threads <= 1 {
-        work(agents, 0, &mut results);
-        return results;
-    }
-    std::thread::scope(|scope| {
-        for (chunk, (agents, results)) in
-            agents.chunks_mut(slice).zip(results.chunks_mut(slice)).enumerate()
-        {
-            scope.spawn(move || work(agents, chunk * slice, results));
-        }
-    });
-    results
+    on_threads(agents, threads, |index, agent| {
+        alive[index].then(|| {
+            let started = Instant::now();
+            let rollout = agent.roll(&parameters[index].policy, iteration);
+            (rollout, started.elapsed())
+        })
+    })
 }
 
-/// Evaluates every living agent, each thread its own slice of them.
-fn evaluate_all(
-    agents: &mut [Agent],
-    parameters: &[Parameters],
-    alive: &[bool],
+#[derive(Default)]
+struct Evaluated {
+    episodes: Vec<(EvaluationMode, Vec<(f64, u32)>)>,
+    /// Finite parameters can still overflow on a state never seen before.
+    non_finite: bool,
+}
+
+fn evaluate(agent: &Agent, parameters: &Parameters) -> Result<Evaluated, EnvError> {
+    let mut evaluated = Evaluated::default();
+    let episodes = agent.config().evaluation_episodes;
+    if episodes == 0 {
+        return Ok(evaluated);
+    }
+    for (mode, _) in EvaluationMode::ALL {
+        match agent.evaluate(&parameters.policy, mode, episodes) {
+            Ok(results) => evaluated.episodes.push((mode, results)),
+            Err(ActError::Environment(error)) => return Err(error),
+            Err(ActError::NonFinite) => evaluated.non_finite = true,
+        }
+    }
+    Ok(evaluated)
+}
+
+/// Does the work of every item, each thread its own slice of them; results in order.
+fn on_threads<T: Send, R: Send>(
+    items: &mut [T],
     threads: usize,
-    trainings: &mut [Training],
-) -> Result<(), EnvError> {
-    let evaluate = |agent: &mut Agent, index: usize, training: &mut Training| {
-        let episodes = agent.config().evaluation_episodes;
-        if !alive[index] || episodes == 0 {
-            return Ok(());
-        }
-        for (mode, _) in EvaluationMode::ALL {
-            match agent.evaluate(&parameters[index].policy, mode, episodes) {
-                Ok(results) => training.evaluations.push((mode, results)),
-                Err(ActError::Environment(error)) => return Err(error),
-                // Finite parameters can still overflow on a state never seen before.
-                Err(ActError::NonFinite) => {
-                    training.diverged = training.iterations.last().map(|last| last.number);
-                }
-            }
-        }
-        Ok(())
+    work: impl Fn(usize, &mut T) -> R + Sync,
+) -> Vec<R> {
+    let slice = items.len().div_ceil(threads.max(1)).max(1);
+    let each = |(chunk, items): (usize, &mut [T])| -> Vec<R> {
+        let numbered = items.iter_mut().enumerate();
+        numbered.map(|(offset, item)| work(chunk * slice + offset, item)).collect()
     };
-    let slice = agents.len().div_ceil(threads.max(1)).max(1);
+    if threads <= 1 {
+        return each((0, items));
+    }
     std::thread::scope(|scope| {
-        let handles: Vec<_> = agents
-            .chunks_mut(slice)
-            .zip(trainings.chunks_mut(slice))
-            .enumerate()
-            .map(|(chunk, (agents, trainings))| {
-                let evaluate = &evaluate;
-                scope.spawn(move || {
-                    agents.iter_mut().zip(trainings).enumerate().try_for_each(
-                        |(offset, (agent, training))| {
-                            evaluate(agent, chunk * slice + offset, training)
-                        },
-                    )
-                })
+        let chunks = items.chunks_mut(slice).enumerate();
+        let each = &each;
+        let handles: Vec<_> = chunks.map(|chunk| scope.spawn(move || each(chunk))).collect();
+        handles
+            .into_iter()
+            .flat_map(|handle| match handle.join() {
+                Ok(results) => results,
+                Err(panic) => std::panic::resume_unwind(panic),
             })
-            .collect();
-        handles.into_iter().try_for_each(|handle| match handle.join() {
-            Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic),
-        })
+            .collect()
     })
 }

@@ -297,6 +297,22 @@ impl AutodiffLearner {
         (Surrogate { value, log_ratio, distribution }, leaves)
     }
 
+    /// Gradient of each agent's surrogate objective at the current parameters, `[agents,
+    /// parameters]` without those of the value function.
+    pub(super) fn surrogate_gradient(&self) -> Result<Vec<f32>, LearnerError> {
+        let (surrogate, leaves) = self.surrogate(true);
+        let mut gradients = surrogate.value.sum().backward();
+        read(gradient_vector(leaves, &mut gradients), "reading a gradient")
+    }
+
+    /// The policy's distributions on the batch, `[agents, samples, ...]`.
+    pub(super) fn distributions(&self) -> Distribution {
+        let networks = self.networks(false, false);
+        let (observations, _) = self.batch();
+        let (outputs, _) = self.policy_outputs(&networks, observations);
+        self.distribution(&networks, outputs)
+    }
+
     /// Takes one trust-region step of every active agent's policy.
     pub(super) fn step_in_trust_region(
         &mut self,

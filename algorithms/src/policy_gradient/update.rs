@@ -404,7 +404,8 @@ fn value_learning_rate(config: &ValidAgentConfig, iteration: usize) -> f64 {
     config.annealed(config.value_learning_rate, config.value_annealing, iteration)
 }
 
-fn step_size(config: &ValidAgentConfig, rate: f64, count: u64) -> StepSize {
+/// Step size of optimiser step number `count`, from one.
+pub(super) fn step_size(config: &ValidAgentConfig, rate: f64, count: u64) -> StepSize {
     if config.optimizer == Optimizer::Sgd {
         return StepSize { scale: to_f32(rate), root_scale: 1.0 };
     }
@@ -423,7 +424,7 @@ fn step_size(config: &ValidAgentConfig, rate: f64, count: u64) -> StepSize {
 }
 
 /// Mean, and unbiased standard deviation plus 1e-8.
-fn moments(x: &[f64]) -> (f64, f64) {
+pub(super) fn moments(x: &[f64]) -> (f64, f64) {
     // Batches are far smaller than 2^53.
     #[allow(clippy::cast_precision_loss)]
     let count = x.len() as f64;

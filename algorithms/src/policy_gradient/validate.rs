@@ -118,6 +118,7 @@ impl AgentConfig {
         if self.networks == Networks::Shared {
             self.check_shared(&mut problem);
         }
+        self.check_diagnostics(&mut problem);
         if let Some(spec) = &spec
             && !spec.action_space.is_continuous()
         {
@@ -212,6 +213,29 @@ impl AgentConfig {
         )]
         let count = (self.fisher_fraction * (self.num_envs * self.rollout_length) as f64) as usize;
         count
+    }
+
+    fn check_diagnostics(&self, problem: &mut impl FnMut(&[&'static str], String, &str)) {
+        if self.diagnose_baselines && self.networks == Networks::Shared {
+            problem(
+                &["diagnose_baselines", "networks"],
+                "a well-fitted baseline needs a value network of its own".to_owned(),
+                "set diagnose_baselines = false, or networks = \"separate\"",
+            );
+        }
+        for (field, entries) in [
+            ("diagnostic_iterations", self.diagnostic_iterations.len()),
+            ("gradient_samples", self.gradient_samples.len()),
+            ("landscape_samples", self.landscape_samples.len()),
+        ] {
+            if entries > 1000 {
+                problem(
+                    &[field],
+                    format!("{entries} entries are more than a thousand"),
+                    "list at most 1000",
+                );
+            }
+        }
     }
 
     fn check_shared(&self, problem: &mut impl FnMut(&[&'static str], String, &str)) {

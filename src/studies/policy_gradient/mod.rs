@@ -1,5 +1,5 @@
-//! "Implementation Matters in Deep Policy Gradients" (Engstrom et al., ICLR 2020) and its kin: PPO
-//! with every code-level choice a flag.
+//! "Implementation Matters in Deep Policy Gradients" (Engstrom et al., ICLR 2020) and its kin: PPO and
+//! TRPO with every code-level choice a flag.
 
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -76,7 +76,7 @@ impl Study for PolicyGradient {
 
     fn about(&self) -> &'static str {
         "Implementation Matters in Deep Policy Gradients (Engstrom et al., ICLR 2020): \
-         PPO with every code-level choice a flag"
+         PPO and TRPO with every code-level choice a flag"
     }
 
     fn numerics_version(&self) -> u32 {
@@ -123,7 +123,7 @@ impl Study for PolicyGradient {
         };
         // Acting costs about as much as half an epoch of one network.
         #[allow(clippy::cast_precision_loss)]
-        let weight = steps as f64 * (epochs as f64 + 0.5);
+        let weight = steps as f64 * (epochs as f64 + 0.5) + diagnostics_weight(&config);
         Cost { steps, weight }
     }
 
@@ -158,6 +158,12 @@ impl Study for PolicyGradient {
             let steps = i64::try_from(2 * config.samples()).unwrap_or(i64::MAX);
             short.replace("total_steps", Value::Integer(steps));
             short.replace("evaluation_episodes", Value::Integer(0));
+            for field in AgentConfig::FIELDS
+                .iter()
+                .filter(|field| field.kind == flags::Kind::Bool && field.group == "Diagnostics")
+            {
+                short.replace(field.name, Value::Bool(false));
+            }
         }
         short
     }
@@ -197,14 +203,54 @@ impl Study for PolicyGradient {
     }
 
     fn views(&self) -> &'static [CurveView] {
-        &[CurveView {
-            table: "iterations",
-            x: "steps",
-            x_label: "environment steps",
-            y: "return_mean",
-            y_label: "return of training episodes",
-        }]
+        const {
+            &[
+                view("iterations", "return_mean", "return of training episodes"),
+                view("trust_region", "kl_heldout", "mean KL of an update on held-out data, nat"),
+                view("trust_region", "max_ratio_heldout", "largest ratio on held-out data"),
+                view("trust_region", "kl_train", "mean KL of an update on its data, nat"),
+                view("trust_region", "max_ratio_train", "largest ratio on the update's data"),
+                view(
+                    "value_errors",
+                    "return_relative_heldout",
+                    "relative error of values against held-out returns",
+                ),
+                view(
+                    "value_errors",
+                    "target_relative_heldout",
+                    "relative error of values against held-out targets",
+                ),
+            ]
+        }
     }
+}
+
+/// What diagnostics cost, in the unit of [`Study::cost`]: the samples that they draw, each acted on,
+/// looked at and differentiated once.
+fn diagnostics_weight(config: &ValidAgentConfig) -> f64 {
+    let iterations = config.iterations();
+    let mut drawn = 0;
+    if config.diagnose_trust_region || config.diagnose_value_error {
+        drawn += iterations.div_ceil(config.diagnose_every) * config.samples();
+    }
+    let due = |iteration: &&usize| **iteration < iterations;
+    let moments = config.diagnostic_iterations.iter().filter(due).count();
+    let estimates = config.gradient_estimates * config.gradient_samples.iter().sum::<usize>();
+    if config.diagnose_gradients {
+        drawn += moments * (config.reference_samples + estimates);
+    }
+    if config.diagnose_baselines {
+        let fit = config.baseline_fit_samples * config.value_epochs;
+        drawn += moments * (estimates + fit);
+    }
+    if config.diagnose_landscapes {
+        let points = config.landscape_points * config.landscape_points;
+        drawn += moments * points * config.landscape_samples.iter().sum::<usize>();
+    }
+    // Far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let drawn = drawn as f64;
+    1.5 * drawn
 }
 
 /// Live figures: steps of the agents that still learn, and the mean return of their latest
@@ -230,6 +276,11 @@ fn mean(values: &[f64]) -> Option<f64> {
     // Episodes and iterations are far fewer than 2^53.
     #[allow(clippy::cast_precision_loss)]
     (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
+}
+
+/// A curve over the steps of a run.
+const fn view(table: &'static str, y: &'static str, y_label: &'static str) -> CurveView {
+    CurveView { table, x: "steps", x_label: "environment steps", y, y_label }
 }
 
 const fn column(

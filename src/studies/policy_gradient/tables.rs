@@ -1,5 +1,8 @@
 //! What a policy-gradient run stores.
 
+use algorithms::policy_gradient::diagnostics::{
+    Baseline, BaselineRow, Distance, GradientRow, LandscapeRow, TrustRegionRow, ValueErrorRow,
+};
 use algorithms::policy_gradient::rollout::EvaluationMode;
 use algorithms::policy_gradient::train::{Iteration, Training};
 use algorithms::policy_gradient::update::TrustRegionMetrics;
@@ -11,6 +14,15 @@ use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
 const RUN_ID: Column = column("run_id", Text, "", "the run, as in `runs`");
 const ARM: Column = column("arm", Text, "", "the arm that the run was first trained for");
 const REPLICATE: Column = column("replicate", UInt64, "", "the replicate");
+const ITERATION: Column = column("iteration", UInt32, "", "its number, from zero");
+const STEPS: Column =
+    column("steps", UInt64, "environment steps", "steps of the run at the iteration's end");
+const COSINE_TO_OTHERS: Column = column(
+    "cosine_to_others",
+    Float64,
+    "",
+    "mean cosine with the other estimates of the same row group; null if a gradient is zero",
+);
 
 /// Metrics of a run; the first is the headline.
 pub(super) const METRICS: &[Column] = &[
@@ -50,6 +62,18 @@ pub(super) const METRICS: &[Column] = &[
         "return",
         "mean return of the final evaluation with drawn actions and frozen normalisers",
     ),
+    column(
+        "kl_heldout",
+        Float64,
+        "nat",
+        "mean over the measured updates of their mean KL on fresh data; null without `diagnose_trust_region`",
+    ),
+    column(
+        "max_ratio_heldout",
+        Float64,
+        "",
+        "largest probability ratio on fresh data of any measured update; null without `diagnose_trust_region`",
+    ),
 ];
 
 /// Tables beside `runs`.
@@ -63,7 +87,7 @@ pub(super) const TABLES: &[Table] = &[
             RUN_ID,
             ARM,
             REPLICATE,
-            column("iteration", UInt32, "", "its number, from zero"),
+            ITERATION,
             column("steps", UInt64, "environment steps", "steps of the run at its end"),
             column("episodes", UInt32, "", "episodes that finished in it"),
             column(
@@ -232,7 +256,7 @@ pub(super) const TABLES: &[Table] = &[
             RUN_ID,
             ARM,
             REPLICATE,
-            column("iteration", UInt32, "", "its number, from zero"),
+            ITERATION,
             column(
                 "rollout_seconds",
                 Float64,
@@ -245,6 +269,179 @@ pub(super) const TABLES: &[Table] = &[
                 "s",
                 "time that the cohort's learner took, divided by its runs",
             ),
+        ],
+    },
+    Table {
+        name: "trust_region",
+        row: "one update of one run with `diagnose_trust_region`: how far it moved the policy",
+        key: &["run_id", "iteration"],
+        reproducible: true,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            ITERATION,
+            STEPS,
+            column(
+                "kl_train",
+                Float64,
+                "nat",
+                "mean KL(policy before || policy after) on the update's own data",
+            ),
+            column("max_ratio_train", Float64, "", "largest probability ratio on that data"),
+            column(
+                "outside_train",
+                Float64,
+                "",
+                "share of samples whose ratio is farther from 1 than the clip's half-width",
+            ),
+            column(
+                "kl_heldout",
+                Float64,
+                "nat",
+                "mean KL on equally many fresh samples of the policy before the update",
+            ),
+            column("max_ratio_heldout", Float64, "", "largest ratio on those"),
+            column("outside_heldout", Float64, "", "share outside on those"),
+        ],
+    },
+    Table {
+        name: "value_errors",
+        row: "one update of one run with `diagnose_value_error`: errors of the value function after it",
+        key: &["run_id", "iteration"],
+        reproducible: true,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            ITERATION,
+            STEPS,
+            column(
+                "target_relative_train",
+                Float64,
+                "",
+                "mean |value - target| / |target| against the update's targets, on its data; null without samples",
+            ),
+            column(
+                "target_relative_heldout",
+                Float64,
+                "",
+                "the same on fresh samples of the policy before the update",
+            ),
+            column(
+                "return_relative_train",
+                Float64,
+                "",
+                "mean |value - return| / |return| against discounted scaled rewards to the episode's end, of samples whose episode ended; null without such",
+            ),
+            column("return_relative_heldout", Float64, "", "the same on fresh samples"),
+            column(
+                "target_rmse_train",
+                Float64,
+                "scaled return",
+                "root mean squared error against the targets",
+            ),
+            column("target_rmse_heldout", Float64, "scaled return", "the same on fresh samples"),
+            column(
+                "return_rmse_train",
+                Float64,
+                "scaled return",
+                "root mean squared error against the returns",
+            ),
+            column("return_rmse_heldout", Float64, "scaled return", "the same on fresh samples"),
+        ],
+    },
+    Table {
+        name: "gradients",
+        row: "one estimate of the surrogate's gradient before an update of a run with `diagnose_gradients`",
+        key: &["run_id", "iteration", "samples", "estimate"],
+        reproducible: true,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            ITERATION,
+            column("samples", UInt64, "state-action pairs", "size of the estimate"),
+            column("estimate", UInt32, "", "its number among those of equal size, from zero"),
+            column("episodes", UInt32, "", "episodes that finished in its data"),
+            column("norm", Float64, "", "its Euclidean norm"),
+            COSINE_TO_OTHERS,
+            column(
+                "cosine_to_reference",
+                Float64,
+                "",
+                "cosine with the gradient from `reference_samples` pairs; null if a gradient is zero",
+            ),
+        ],
+    },
+    Table {
+        name: "baselines",
+        row: "one estimate of the surrogate's gradient before an update of a run with `diagnose_baselines`",
+        key: &["run_id", "iteration", "baseline", "samples", "estimate"],
+        reproducible: true,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            ITERATION,
+            column(
+                "baseline",
+                Text,
+                "",
+                "the value function in the advantages: `none` (zero), `learned` (the agent's), or `fitted` to the returns of `baseline_fit_samples` fresh pairs",
+            ),
+            column("samples", UInt64, "state-action pairs", "size of the estimate"),
+            column(
+                "estimate",
+                UInt32,
+                "",
+                "its number among those of equal size and baseline, from zero; equal numbers share data",
+            ),
+            column("norm", Float64, "", "its Euclidean norm"),
+            COSINE_TO_OTHERS,
+        ],
+    },
+    Table {
+        name: "landscapes",
+        row: "one point of the landscapes around an update of a run with `diagnose_landscapes`",
+        key: &["run_id", "iteration", "samples", "update", "direction"],
+        reproducible: true,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            ITERATION,
+            column(
+                "samples",
+                UInt64,
+                "state-action pairs",
+                "how many each objective is estimated from",
+            ),
+            column(
+                "update",
+                Float64,
+                "updates",
+                "multiple of the update that is added to the parameters from before it",
+            ),
+            column(
+                "direction",
+                Float64,
+                "",
+                "multiple of a Gaussian direction of norm 2 that is added",
+            ),
+            column(
+                "surrogate",
+                Float64,
+                "",
+                "mean of ratio times normalised advantage on data of the policy before the update",
+            ),
+            column(
+                "return_mean",
+                Float64,
+                "return",
+                "mean undiscounted return of the episodes that finished; null if none",
+            ),
+            column("episodes", UInt32, "", "how many those are"),
         ],
     },
 ];
@@ -273,6 +470,8 @@ pub(super) fn metrics(training: &Training) -> Vec<Option<f64>> {
             mean(&episodes.iter().map(|(total, _)| *total).collect::<Vec<_>>())
         })
     };
+    let heldout: Vec<Distance> =
+        training.diagnostics.trust_region.iter().map(|row| row.heldout).collect();
     vec![
         mean(last_five),
         known.last().copied(),
@@ -280,6 +479,8 @@ pub(super) fn metrics(training: &Training) -> Vec<Option<f64>> {
         mean(&filled),
         evaluation(EvaluationMode::Deterministic),
         evaluation(EvaluationMode::Stochastic),
+        mean(&heldout.iter().map(|distance| distance.kl).collect::<Vec<_>>()),
+        heldout.iter().map(|distance| distance.max_ratio).reduce(f64::max),
     ]
 }
 
@@ -418,7 +619,109 @@ pub(super) fn frames(runs: &[&Run], trainings: &[Training]) -> PolarsResult<Vec<
             }
         }
     }
-    [iterations, episodes, evaluations, timings].into_iter().map(Rows::frame).collect()
+    let mut tables = vec![iterations, episodes, evaluations, timings];
+    tables.extend(diagnostics(runs, trainings));
+    tables.into_iter().map(Rows::frame).collect()
+}
+
+/// Rows of the diagnostics' tables, in the order of [`TABLES`].
+fn diagnostics<'a>(runs: &[&'a Run], trainings: &[Training]) -> [Rows<'a>; 5] {
+    let mut tables = [4, 5, 6, 7, 8].map(|table| Rows::new(&TABLES[table]));
+    let [trust_region, value_errors, gradients, baselines, landscapes] = &mut tables;
+    for (run, training) in runs.iter().zip(trainings) {
+        let found = &training.diagnostics;
+        // Diagnostics belong to iterations that came to their end.
+        let steps = |number: u32| {
+            let iteration = training.iterations.get(number as usize);
+            Cell::UInt64(iteration.map_or(0, |iteration| iteration.steps))
+        };
+        let baseline = |wanted: Baseline| {
+            let known = Baseline::ALL.iter().find(|(baseline, _)| *baseline == wanted);
+            Cell::Text(known.map_or("", |(_, name)| *name))
+        };
+        for TrustRegionRow { iteration, train, heldout } in &found.trust_region {
+            let cells = [train, heldout].into_iter().flat_map(|distance| {
+                [distance.kl, distance.max_ratio, distance.outside].map(number)
+            });
+            trust_region
+                .push(run, [Cell::UInt32(*iteration), steps(*iteration)].into_iter().chain(cells));
+        }
+        for ValueErrorRow {
+            iteration,
+            train_target,
+            heldout_target,
+            train_return,
+            heldout_return,
+        } in &found.value_errors
+        {
+            let sides = [train_target, heldout_target, train_return, heldout_return];
+            let relative = sides.map(|error| Cell::Float64(error.relative));
+            let rmse = sides.map(|error| Cell::Float64(error.root_mean_square));
+            let label = [Cell::UInt32(*iteration), steps(*iteration)];
+            value_errors.push(run, label.into_iter().chain(relative).chain(rmse));
+        }
+        for GradientRow {
+            iteration,
+            samples,
+            estimate,
+            episodes,
+            norm,
+            cosine_to_others,
+            cosine_to_reference,
+        } in &found.gradients
+        {
+            let cells = [
+                Cell::UInt32(*iteration),
+                Cell::UInt64(*samples),
+                Cell::UInt32(*estimate),
+                Cell::UInt32(*episodes),
+                number(*norm),
+                number(*cosine_to_others),
+                number(*cosine_to_reference),
+            ];
+            gradients.push(run, cells);
+        }
+        for BaselineRow { iteration, baseline: kind, samples, estimate, norm, cosine_to_others } in
+            &found.baselines
+        {
+            let cells = [
+                Cell::UInt32(*iteration),
+                baseline(*kind),
+                Cell::UInt64(*samples),
+                Cell::UInt32(*estimate),
+                number(*norm),
+                number(*cosine_to_others),
+            ];
+            baselines.push(run, cells);
+        }
+        for LandscapeRow {
+            iteration,
+            samples,
+            update,
+            direction,
+            surrogate,
+            return_mean,
+            episodes,
+        } in &found.landscapes
+        {
+            let cells = [
+                Cell::UInt32(*iteration),
+                Cell::UInt64(*samples),
+                Cell::Float64(Some(*update)),
+                Cell::Float64(Some(*direction)),
+                number(*surrogate),
+                Cell::Float64(*return_mean),
+                Cell::UInt32(*episodes),
+            ];
+            landscapes.push(run, cells);
+        }
+    }
+    tables
+}
+
+/// A number that is NaN in memory and null in a table where it does not exist.
+fn number(value: f64) -> Cell {
+    Cell::Float64((!value.is_nan()).then_some(value))
 }
 
 fn iteration_cells(iteration: &Iteration) -> Vec<Cell> {
@@ -426,8 +729,6 @@ fn iteration_cells(iteration: &Iteration) -> Vec<Cell> {
     let lengths: Vec<f64> =
         iteration.episodes.iter().map(|episode| f64::from(episode.length)).collect();
     let metrics = &iteration.metrics;
-    // What a phase does not have is NaN in the update and null in a table.
-    let number = |value: f64| Cell::Float64((!value.is_nan()).then_some(value));
     let trust = |pick: &dyn Fn(&TrustRegionMetrics) -> f64| {
         let value = metrics.trust_region.as_ref().map(pick);
         Cell::Float64(value.filter(|value| !value.is_nan()))
