@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches the MuJoCo library and Gymnasium's models for the feature `mujoco` into third-party/mujoco,
 # which git ignores. Both come out of pinned Python packages, checked by hash; nothing is installed.
-# Needs python3 with pip, on Linux x86_64 or aarch64.
+# Needs python3 with pip, on Linux x86_64 or aarch64; root on Debian or Ubuntu gets them installed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -32,6 +32,10 @@ case $machine in
     aarch64) mujoco_hash=525e09a00ecd964f06582773d9eeb03bb0e5a1675edf296a6868024759b3b235 ;;
     *) fail "no MuJoCo library for $machine, only for x86_64 and aarch64" ;;
 esac
+if ! python3 -m pip --version >/dev/null 2>&1 && [[ $EUID == 0 ]] && command -v apt-get >/dev/null; then
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends python3-pip
+fi
 python3 -m pip --version >/dev/null 2>&1 || fail "python3 with pip is needed to fetch the packages"
 
 download=$(mktemp -d)

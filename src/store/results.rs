@@ -73,10 +73,9 @@ impl Results {
             Some("it has other replicates".to_owned())
         } else if let Some(arm) = file.arms.iter().find(|arm| !own.arms.contains(arm)) {
             Some(format!("its arm `{}` is not one of the results'", arm.name))
-        } else if let Some(arm) = own.arms.iter().find(|arm| !file.arms.contains(arm)) {
-            Some(format!("it lacks the results' arm `{}`", arm.name))
         } else {
-            None
+            let lacking = own.arms.iter().find(|arm| !file.arms.contains(arm));
+            lacking.map(|arm| format!("it lacks the results' arm `{}`", arm.name))
         };
         match detail {
             Some(detail) => {

@@ -156,6 +156,7 @@ pub(super) struct Networks {
 
 /// Distributions of actions, one a sample.
 #[derive(Clone)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time")]
 pub(super) enum Distribution {
     /// Choices by their log-probabilities `[agents, batch, choices]`.
     Categorical(Tensor<3>),

@@ -24,6 +24,7 @@ use crate::network::{Layout, to_f32};
 const TRIAL: usize = 4;
 
 /// Sensitivity of KL(old || new) to the parameters of the distributions, at the old policy.
+#[allow(clippy::large_enum_variant, reason = "few exist at a time")]
 enum Metric {
     /// Probabilities `[agents, batch, choices]`: M v = p v - p (p . v).
     Categorical(Tensor<3>),
