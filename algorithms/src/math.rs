@@ -54,13 +54,22 @@ pub fn tanh(x: f32) -> f32 {
 /// tanh of every element.
 #[multiversion(targets("x86_64+avx2"))]
 pub fn tanh_all(x: &[f32]) -> Vec<f32> {
-    x.iter().map(|x| tanh(*x)).collect()
+    // A loop, since what `collect` calls is not compiled for the wider vectors.
+    let mut result = x.to_vec();
+    for x in &mut result {
+        *x = tanh(*x);
+    }
+    result
 }
 
 /// The derivative of tanh where its value is `y`, for every element: 1 - y².
 #[multiversion(targets("x86_64+avx2"))]
 pub fn tanh_derivative_all(y: &[f32]) -> Vec<f32> {
-    y.iter().map(|y| 1.0 - y * y).collect()
+    let mut result = y.to_vec();
+    for y in &mut result {
+        *y = 1.0 - *y * *y;
+    }
+    result
 }
 
 /// output += input · weights with weights `[inputs, outputs]`, accumulated input by input.

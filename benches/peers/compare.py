@@ -1,6 +1,6 @@
 """Times whole training processes: CleanRL's way, PureJaxRL's way, and `ceteris run`, alternating, on this machine.
 
-    python compare.py [--ceteris ../../target/release/ceteris] [--repetitions 3] [--total-steps 50000]
+    python compare.py [--task cartpole|hopper] [--ceteris ../../target/release/ceteris] [--repetitions 3]
 
 Every process is timed from outside (wall clock and CPU seconds of the process and its children). What counts as
 start-up is in README.md. Medians over the repetitions, with the range of the wall-clock rate behind them.
@@ -14,10 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ITERATION = 4 * 128
 STUDY = """\
 [study]
 kind = "policy-gradient"
@@ -26,11 +26,30 @@ seed = 1
 replicates = {agents}
 
 [base]
-preset = "cleanrl/ppo"
-environment = "CartPole-v1"
+preset = "{preset}"
+environment = "{environment}"
 total_steps = {steps}
 evaluation_episodes = 0
 """
+
+
+@dataclass(frozen=True)
+class Task:
+    """`iteration` is its environment steps; `agents` and `total_steps` (of each agent) are defaults."""
+
+    preset: str
+    environment: str
+    iteration: int
+    agents: tuple[int, ...]
+    total_steps: int
+    purejaxrl: bool
+
+
+TASKS = {
+    "cartpole": Task("cleanrl/ppo", "CartPole-v1", 4 * 128, (1, 16, 80), 50_000, purejaxrl=True),
+    # MuJoCo's own engine does not run in JAX.
+    "hopper": Task("cleanrl/ppo-continuous", "Hopper-v4", 2048, (1, 16), 20 * 2048, purejaxrl=False),
+}
 
 
 def timed(command, limit):
@@ -67,23 +86,24 @@ def python_peer(script, *arguments):
     return measure
 
 
-def ceteris(binary, agents, workers):
+def ceteris(binary, task, agents, workers):
     """A measurement of `ceteris run`, whose start-up is a run of one iteration, less that iteration's share."""
 
     def once(steps, limit):
         with tempfile.TemporaryDirectory() as folder:
             study = Path(folder) / "peers.toml"
-            study.write_text(STUDY.format(agents=agents, steps=steps))
+            settings = {"preset": task.preset, "environment": task.environment, "agents": agents, "steps": steps}
+            study.write_text(STUDY.format(**settings))
             return timed([binary, "run", study, "--out", Path(folder) / "out", "--workers", workers], limit)
 
     def measure(steps, limit):
-        short, run = once(ITERATION, limit), once(steps, limit)
+        short, run = once(task.iteration, limit), once(steps, limit)
         if not (short and run):
             return None
-        iterations = steps // ITERATION
+        iterations = steps // task.iteration
         scale = iterations / (iterations - 1)
         return run | {
-            "agents": agents, "agent_steps": iterations * ITERATION * agents,
+            "agents": agents, "agent_steps": iterations * task.iteration * agents,
             "train_s": (run["wall_s"] - short["wall_s"]) * scale,
             "train_cpu_s": (run["cpu_s"] - short["cpu_s"]) * scale,
         }
@@ -102,23 +122,28 @@ def table(rows):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--task", choices=TASKS, default="cartpole")
     parser.add_argument("--ceteris", type=Path, help="the release binary; without it only the peers are timed")
     parser.add_argument("--workers", type=int, default=2, help="of ceteris")
-    parser.add_argument("--agents", type=int, nargs="+", default=[1, 16, 80])
-    parser.add_argument("--total-steps", type=int, default=50_000, help="of each agent")
+    parser.add_argument("--agents", type=int, nargs="+", help="by default the task's")
+    parser.add_argument("--total-steps", type=int, help="of each agent; by default the task's")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--limit", type=float, default=900, help="seconds after which a process is ended and left out")
     parser.add_argument("--out", type=Path, help="also write all measurements here, as JSON")
     args = parser.parse_args()
-    if args.total_steps < 2 * ITERATION:
-        parser.error(f"--total-steps: at least {2 * ITERATION}")
+    task = TASKS[args.task]
+    args.agents = args.agents or task.agents
+    args.total_steps = args.total_steps or task.total_steps
+    if args.total_steps < 2 * task.iteration:
+        parser.error(f"--total-steps: at least {2 * task.iteration}")
 
-    peers = {f"CleanRL, {threads} thread{'s' * (threads > 1)}": python_peer("cleanrl_ppo.py", "--threads", threads)
-             for threads in (1, 2)}
+    peers = {f"CleanRL, {threads} thread{'s' * (threads > 1)}":
+             python_peer("cleanrl_ppo.py", "--task", args.task, "--threads", threads) for threads in (1, 2)}
     for agents in args.agents:
-        peers[f"PureJaxRL, {agents}"] = python_peer("purejaxrl_ppo.py", "--learner", "--agents", agents)
+        if task.purejaxrl:
+            peers[f"PureJaxRL, {agents}"] = python_peer("purejaxrl_ppo.py", "--learner", "--agents", agents)
         if args.ceteris:
-            peers[f"ceteris, {agents}"] = ceteris(args.ceteris.resolve(), agents, args.workers)
+            peers[f"ceteris, {agents}"] = ceteris(args.ceteris.resolve(), task, agents, args.workers)
 
     runs, load = {name: [] for name in peers}, [os.getloadavg()[0]]
     for repetition in range(args.repetitions):
@@ -159,7 +184,7 @@ def main():
             f"{middle('final_return'):.0f}" if has("final_return") else "",
         ])
     print(f"{os.cpu_count()} cores, load average {min(load):.1f} to {max(load):.1f} "
-          f"(1 to {args.workers} of it is this comparison), {args.total_steps} steps an agent, "
+          f"(1 to {args.workers} of it is this comparison), {task.environment}, {args.total_steps} steps an agent, "
           f"{args.repetitions} repetitions\n")
     table(rows)
     if args.out:

@@ -124,10 +124,6 @@ impl ResultsDirectory {
         if is_new || manifest != before {
             manifest.write(&disk)?;
         }
-        for table in manifest.tables.keys() {
-            disk.create_folder(&path.join(table))?;
-        }
-
         let recorded = plan
             .runs
             .iter()
@@ -188,6 +184,11 @@ impl ResultsDirectory {
         let id = set_id(runs);
         let mut parts = Vec::new();
         for (table, mut frame) in self.frames(runs, outcome)? {
+            // A table that the runs have no rows of, such as a diagnostic that is off, leaves no trace.
+            if frame.height() == 0 && table != RUNS {
+                continue;
+            }
+            self.disk.create_folder(&self.path().join(table))?;
             let bytes = part::encode(&mut frame, table)?;
             self.disk.write(&self.path().join(table).join(temporary_name(&id)), &bytes)?;
             let record = PartRecord {
