@@ -5,7 +5,7 @@
 //! statsmodels 0.15.0).
 
 use ceteris::analysis::{
-    AnalysisError, Criterion, Estimand, Hypothesis, Interval, PublishedNumber, Verdict,
+    AnalysisError, Bootstrap, Criterion, Estimand, Hypothesis, Interval, PublishedNumber, Verdict,
     VerdictColumns, verdicts,
 };
 use polars::df;
@@ -74,12 +74,17 @@ fn equal(estimand: Estimand, reference: Option<PublishedNumber>) -> Hypothesis<'
     Hypothesis { reference, ..sign(estimand, Criterion::Equal) }
 }
 
+/// As many resamples as tests can afford: all but one of them look at other intervals.
+fn at(level: f64) -> Bootstrap {
+    Bootstrap { resamples: 10, level, ..Bootstrap::tables() }
+}
+
 /// One row of the table.
 struct Row(DataFrame);
 
 impl Row {
     fn of(frame: &DataFrame, hypothesis: Hypothesis<'_>) -> Self {
-        Self(verdicts(frame, COLUMNS, &[hypothesis], 0.95).unwrap())
+        Self(verdicts(frame, COLUMNS, &[hypothesis], &at(0.95)).unwrap())
     }
 
     fn float(&self, column: &str) -> Option<f64> {
@@ -109,7 +114,7 @@ impl Row {
 
 #[test]
 fn the_table_states_what_it_is() {
-    let table = verdicts(&DataFrame::empty_with_height(0), COLUMNS, &[], 0.95);
+    let table = verdicts(&DataFrame::empty_with_height(0), COLUMNS, &[], &at(0.95));
     assert!(matches!(table, Err(AnalysisError::Frame(_))));
     let frame = Rows::default().add("a", 0, A).frame();
     let row = Row::of(&frame, positive(mean_of("a")));
@@ -126,6 +131,8 @@ fn the_table_states_what_it_is() {
             "estimate",
             "low",
             "high",
+            "bootstrap_low",
+            "bootstrap_high",
             "estimator",
             "interval",
             "interval_level",
@@ -144,13 +151,13 @@ fn the_table_states_what_it_is() {
             "note",
         ]
     );
-    assert_eq!(verdicts(&frame, COLUMNS, &[], 0.95).unwrap().shape(), (0, 25));
+    assert_eq!(verdicts(&frame, COLUMNS, &[], &at(0.95)).unwrap().shape(), (0, 27));
     for level in [0.0, 1.0, f64::NAN] {
-        let error = verdicts(&frame, COLUMNS, &[], level).unwrap_err();
+        let error = verdicts(&frame, COLUMNS, &[], &at(level)).unwrap_err();
         assert!(matches!(error, AnalysisError::Level(_)));
     }
     let lost = df!("arm" => ["a"], "replicate" => [None::<u64>], "value" => [1.0]).unwrap();
-    let error = verdicts(&lost, COLUMNS, &[positive(mean_of("a"))], 0.95).unwrap_err();
+    let error = verdicts(&lost, COLUMNS, &[positive(mean_of("a"))], &at(0.95)).unwrap_err();
     assert!(matches!(error, AnalysisError::NoReplicate { .. }));
 }
 
@@ -213,9 +220,15 @@ fn largest_differences_take_the_ends_of_their_contrasts() {
     let (of, over) = (vec![pair("a", "f")], vec![pair("c", "b")]);
     let both =
         Estimand::LargestDifference { of: [of.clone(), over.clone()].concat(), over: vec![] };
-    let row = Row::of(&frame, equal(both, published(4.0, None, 0.5)));
+    let claim = equal(both, published(4.0, None, 0.5));
+    let row = Row(verdicts(&frame, COLUMNS, &[claim], &Bootstrap::tables()).unwrap());
     row.is("estimate", 4.08);
     row.interval_is(2.570_486_888_168_287_6, 5.051_359_070_825_223);
+    // The exact quantiles over all 5^5 resamples, which 10,000 draws come near.
+    for (column, exact) in [("bootstrap_low", 3.54), ("bootstrap_high", 4.72)] {
+        let found = row.float(column).unwrap();
+        assert!((found - exact).abs() < 0.1, "{column} {found}");
+    }
     assert_eq!(row.text("estimator"), "largest absolute difference of means");
     assert_eq!(row.text("interval"), "union-intersection of paired t");
 
@@ -258,7 +271,7 @@ fn published_intervals_enter_in_quadrature() {
     assert_eq!(row.text("verdict"), "reproduced");
     // At a level of 99 %, the published interval is as much wider as a normal one.
     let wider = Hypothesis { reference, ..equal(mean_of("a"), reference) };
-    let row = Row(verdicts(&frame, COLUMNS, &[wider], 0.99).unwrap());
+    let row = Row(verdicts(&frame, COLUMNS, &[wider], &at(0.99)).unwrap());
     // Quantiles 2.575829 and 1.959964 of the normal, 4.604095 and 2.776445 of the t distribution.
     let ours: f64 = (8.474_788_756_301_338 - 6.46) * 4.604_094_871_349_99 / 2.776_445_105_197_79;
     let above: f64 = 0.8 * 2.575_829_303_548_9 / 1.959_963_984_540_05;
@@ -408,8 +421,8 @@ fn the_order_of_rows_shows_nowhere() {
             over: vec![pair("a", "c")],
         }),
     ];
-    let table = verdicts(&frame, COLUMNS, &hypotheses, 0.9).unwrap();
-    assert!(table.equals_missing(&verdicts(&shuffled, COLUMNS, &hypotheses, 0.9).unwrap()));
+    let table = verdicts(&frame, COLUMNS, &hypotheses, &at(0.9)).unwrap();
+    assert!(table.equals_missing(&verdicts(&shuffled, COLUMNS, &hypotheses, &at(0.9)).unwrap()));
     assert_eq!(table.column("interval_level").unwrap().f64().unwrap().get(2), Some(0.9));
 }
 
@@ -449,7 +462,7 @@ impl Normal {
 
 /// Shares of verdicts in independent repetitions of one hypothesis.
 fn shares(frame: &DataFrame, hypotheses: &[Hypothesis<'_>]) -> [f64; 4] {
-    let table = verdicts(frame, COLUMNS, hypotheses, 0.95).unwrap();
+    let table = verdicts(frame, COLUMNS, hypotheses, &at(0.95)).unwrap();
     let names = table.column("verdict").unwrap().str().unwrap();
     Verdict::ALL.map(|verdict| {
         let found = names.iter().filter(|name| *name == Some(verdict.name())).count();
@@ -564,7 +577,7 @@ fn misses(
         pairs.iter().map(|[a, b]| (means[*a] - means[*b]).abs()).fold(0.0, f64::max)
     };
     let truth = largest(of) - largest(over);
-    let table = verdicts(&rows.frame(), COLUMNS, &hypotheses, 0.95).unwrap();
+    let table = verdicts(&rows.frame(), COLUMNS, &hypotheses, &at(0.95)).unwrap();
     let share = |column: &str, missed: &dyn Fn(f64) -> bool| {
         let ends = table.column(column).unwrap().f64().unwrap();
         ends.iter().flatten().filter(|end| missed(*end)).count() as f64 / REPETITIONS as f64

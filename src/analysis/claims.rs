@@ -30,7 +30,7 @@ use super::estimator::count;
 use super::frames::{numbers, replicates, texts};
 use super::student::{power, upper_quantile};
 use super::tables::push;
-use super::{AnalysisError, Interval, mean, sd};
+use super::{AnalysisError, Bootstrap, Interval, mean, sd};
 
 /// Probability with which the seeds that are asked for would show the effect.
 const POWER: f64 = 0.8;
@@ -155,6 +155,7 @@ pub struct VerdictColumns<'a> {
 /// | `missing` | rows left out because the value is null, NaN or infinite |
 /// | `estimate` | null where a group has no value; of a largest difference biased upward |
 /// | `low`, `high` | interval; null where a group has fewer than two replicates |
+/// | `bootstrap_low`, `bootstrap_high` | the percentile bootstrap's interval, for comparison: no verdict rests on it |
 /// | `estimator`, `interval`, `interval_level` | what the estimate and the interval are |
 /// | `criterion` | `positive`, `negative` or `equal` |
 /// | `reference`, `reference_low`, `reference_high`, `margin` | the published number |
@@ -171,18 +172,18 @@ pub struct VerdictColumns<'a> {
 /// test a power of 80 % for the published size, or for the estimate where none is given; for
 /// equality it makes the interval short enough to decide if the difference stays as it is.
 ///
+/// All intervals have the level of `bootstrap`, which the others share nothing else with.
+///
 /// # Errors
-/// When a column is absent or of the wrong type, a row has no replicate, or the level is not in
-/// (0, 1).
+/// When a column is absent or of the wrong type, a row has no replicate, the level is not in (0, 1),
+/// or there are no resamples.
 pub fn verdicts(
     frame: &DataFrame,
     columns: VerdictColumns<'_>,
     hypotheses: &[Hypothesis<'_>],
-    level: f64,
+    bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    if !(level > 0.0 && level < 1.0) {
-        return Err(AnalysisError::Level(level));
-    }
+    bootstrap.check()?;
     let groups = texts(frame, columns.group)?;
     let replicates = replicates(frame, columns.replicate)?;
     let mut samples: BTreeMap<&str, Samples<'_>> = BTreeMap::new();
@@ -197,10 +198,10 @@ pub fn verdicts(
         .iter()
         .map(|hypothesis| {
             let samples = samples.get(hypothesis.value).unwrap_or(&none);
-            Finding::new(hypothesis, samples, 1.0 - level)
+            Finding::new(hypothesis, samples, bootstrap)
         })
-        .collect();
-    table(hypotheses, &findings, level)
+        .collect::<Result<_, _>>()?;
+    table(hypotheses, &findings, bootstrap.level)
 }
 
 /// The values of a group by replicate, and how many rows had none.
@@ -515,6 +516,7 @@ struct Finding {
     paired: bool,
     estimate: Option<f64>,
     interval: Option<Interval>,
+    bootstrapped: Option<Interval>,
     difference: Option<Difference>,
     p_value: Option<f64>,
     verdict: Verdict,
@@ -523,7 +525,12 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(hypothesis: &Hypothesis<'_>, samples: &Samples<'_>, alpha: f64) -> Self {
+    fn new(
+        hypothesis: &Hypothesis<'_>,
+        samples: &Samples<'_>,
+        bootstrap: &Bootstrap,
+    ) -> Result<Self, AnalysisError> {
+        let alpha = 1.0 - bootstrap.level;
         let groups = hypothesis.estimand.groups();
         let none = Sample::default();
         let of_groups: BTreeMap<&str, &Sample> = groups
@@ -539,6 +546,7 @@ impl Finding {
             paired: false,
             estimate: None,
             interval: None,
+            bootstrapped: None,
             difference: None,
             p_value: None,
             verdict: Verdict::NotRun,
@@ -551,7 +559,7 @@ impl Finding {
         };
         if finding.fewest == 0 {
             finding.note = Some(format!("no value: {}", smaller_than(1)));
-            return finding;
+            return Ok(finding);
         }
         let replicates = |sample: &Sample| sample.values.keys().copied().collect::<Vec<_>>();
         let distinct: BTreeSet<Vec<usize>> =
@@ -563,8 +571,10 @@ impl Finding {
         finding.verdict = Verdict::Inconclusive;
         if finding.fewest == 1 {
             finding.note = Some(format!("one seed gives no interval: {}", smaller_than(2)));
-            return finding;
+            return Ok(finding);
         }
+        finding.bootstrapped =
+            hypothesis.estimand.bootstrapped(&of_groups, finding.paired, bootstrap)?;
         let interval = estimated.interval(alpha, Seeds::Present);
         finding.interval = Some(interval);
         let (criterion, reference) = (hypothesis.criterion, hypothesis.reference.as_ref());
@@ -591,7 +601,7 @@ impl Finding {
                 finding.note = finding.why(criterion, reference.is_some());
             }
         }
-        finding
+        Ok(finding)
     }
 
     /// What there is to say of the seeds that an inconclusive finding needs.
@@ -631,6 +641,50 @@ impl Estimand {
                 of.iter().chain(over).flat_map(|(a, b)| [a.as_str(), b.as_str()]).collect()
             }
         }
+    }
+
+    /// Its value for given group means.
+    fn of_means(&self, means: &BTreeMap<&str, f64>) -> f64 {
+        let mean = |group: &str| means.get(group).copied().unwrap_or(f64::NAN);
+        let largest = |pairs: &[(String, String)]| {
+            pairs.iter().map(|(a, b)| (mean(a) - mean(b)).abs()).fold(0.0, f64::max)
+        };
+        match self {
+            Self::Contrast(weights) => {
+                weights.iter().map(|(group, weight)| weight * mean(group)).sum()
+            }
+            Self::LargestDifference { of, over } => largest(of) - largest(over),
+        }
+    }
+
+    /// Percentile bootstrap over replicates: all groups resampled together where they share their
+    /// replicates, each on its own elsewhere.
+    fn bootstrapped(
+        &self,
+        samples: &BTreeMap<&str, &Sample>,
+        paired: bool,
+        bootstrap: &Bootstrap,
+    ) -> Result<Option<Interval>, AnalysisError> {
+        let values: Vec<Vec<f64>> =
+            samples.values().map(|sample| sample.values.values().copied().collect()).collect();
+        let of = |means: Vec<Option<f64>>| {
+            let means = samples.keys().zip(means).map(|(group, mean)| Some((*group, mean?)));
+            Some(self.of_means(&means.collect::<Option<_>>()?))
+        };
+        if !paired {
+            let strata: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+            let means =
+                |resampled: &[Vec<f64>]| resampled.iter().map(|group| mean(group)).collect();
+            return bootstrap.interval(&strata, |resampled| of(means(resampled)));
+        }
+        let rows: Vec<usize> = (0..values.first().map_or(0, Vec::len)).collect();
+        bootstrap.interval(&[&rows], |resampled| {
+            let chosen = |group: &Vec<f64>| {
+                let rows = resampled.iter().flatten().map(|row| group[*row]);
+                mean(&rows.collect::<Vec<f64>>())
+            };
+            of(values.iter().map(chosen).collect())
+        })
     }
 
     fn words(&self) -> &'static str {
@@ -743,6 +797,8 @@ fn table(
     push(&mut table, "estimate", floats(&|f| f.estimate))?;
     push(&mut table, "low", floats(&|f| f.interval.map(|i| i.low)))?;
     push(&mut table, "high", floats(&|f| f.interval.map(|i| i.high)))?;
+    push(&mut table, "bootstrap_low", floats(&|f| f.bootstrapped.map(|i| i.low)))?;
+    push(&mut table, "bootstrap_high", floats(&|f| f.bootstrapped.map(|i| i.high)))?;
     push(&mut table, "estimator", texts(&|h, _| h.estimand.words().to_owned()))?;
     push(&mut table, "interval", texts(&|h, f| h.estimand.method(f.paired).to_owned()))?;
     push(&mut table, "interval_level", vec![level; rows])?;

@@ -15,6 +15,8 @@ pub(super) struct ClaimRow {
     pub(super) claim: Claim,
     /// Ours; `n` counts the seeds of the arm that has fewest.
     pub(super) ours: Estimate,
+    /// The percentile bootstrap's interval, of a largest difference.
+    pub(super) bootstrapped: Option<Interval>,
     /// Seeds of the arm that has most.
     pub(super) most: u64,
     /// Stored runs without a value.
@@ -142,7 +144,7 @@ pub(super) fn judged(
     let hypotheses: Vec<Hypothesis<'_>> =
         file.claims.iter().map(|claim| hypothesis(file, claim)).collect();
     let columns = VerdictColumns { group: "arm", replicate: "replicate" };
-    let mut table = verdicts(frame, columns, &hypotheses, input.options.level)?;
+    let mut table = verdicts(frame, columns, &hypotheses, &input.options.tables())?;
 
     let (fewest, most) = (table.column("n_min")?.u64()?, table.column("n_max")?.u64()?);
     let (missing, more) = (table.column("missing")?.u64()?, table.column("more_seeds")?.u64()?);
@@ -150,6 +152,8 @@ pub(super) fn judged(
     let methods = table.column("interval")?.str()?;
     let (value, low, high) =
         (numbers(&table, "estimate")?, numbers(&table, "low")?, numbers(&table, "high")?);
+    let (bootstrap_low, bootstrap_high) =
+        (numbers(&table, "bootstrap_low")?, numbers(&table, "bootstrap_high")?);
     let p_values = numbers(&table, "p_value")?;
     let row = |(index, claim): (usize, &Claim)| ClaimRow {
         claim: claim.clone(),
@@ -158,6 +162,13 @@ pub(super) fn judged(
             value: value[index],
             low: low[index],
             high: high[index],
+        },
+        bootstrapped: match claim.estimate {
+            ClaimEstimate::LargestDifference(_) | ClaimEstimate::Excess { .. } => bootstrap_low
+                [index]
+                .zip(bootstrap_high[index])
+                .map(|(low, high)| Interval { low, high }),
+            _ => None,
         },
         most: most.get(index).unwrap_or_default(),
         missing: missing.get(index).unwrap_or_default(),
