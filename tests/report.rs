@@ -282,7 +282,7 @@ fn tables_can_be_downloaded() {
     let links: Vec<(&str, &str)> =
         attributes(&page).into_iter().filter(|(name, _)| *name == "download").collect();
     let files: Vec<&str> = links.iter().map(|(_, file)| *file).collect();
-    for file in ["metrics", "effects", "runs", "curves-by-arm", "curves-by-factor"] {
+    for file in ["metrics", "effects", "runs", "return_mean-by-arm", "return_mean-by-factor"] {
         assert!(files.contains(&format!("tiny-{file}.csv").as_str()), "{file} of {files:?}");
     }
     assert!(page.contains(

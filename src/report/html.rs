@@ -115,8 +115,7 @@ impl Page<'_> {
                         @for view in &model.views {
                             li {
                                 a href={ "#" (curve_id(view)) } {
-                                    "Learning curves"
-                                    @if model.views.len() > 1 { ": " (view.view.y_label) }
+                                    "Curves: " (view.view.y_label)
                                 }
                             }
                         }
@@ -261,7 +260,7 @@ impl Page<'_> {
         let id = curve_id(view);
         Ok(html! {
             section #(id) aria-labelledby={ (id) "-title" } {
-                h2 #{ (id) "-title" } { "Learning curves: " (view.view.y_label) }
+                h2 #{ (id) "-title" } { "Curves: " (view.view.y_label) }
                 (figures)
             }
         })
@@ -303,7 +302,7 @@ impl Page<'_> {
                 ", one panel a factor, one line a level, pooled over every other factor. "
                 (self.curve_method(view))
             },
-            self.downloads(&[("curves-by-factor", &view.factors_table)])?,
+            self.downloads(&[(&format!("{}-by-factor", view.view.y), &view.factors_table)])?,
         ))
     }
 
@@ -407,7 +406,7 @@ impl Page<'_> {
                 }
                 (self.curve_method(view))
             },
-            self.downloads(&[("curves-by-arm", &view.arms_table)])?,
+            self.downloads(&[(&format!("{}-by-arm", view.view.y), &view.arms_table)])?,
         ))
     }
 
