@@ -7,7 +7,9 @@ mod common;
 
 use algorithms::device::LearnerDevice;
 use algorithms::policy_gradient::AgentConfig;
-use algorithms::policy_gradient::config::{GradientClip, Networks, UpdateSchedule, ValueClip};
+use algorithms::policy_gradient::config::{
+    Algorithm, GradientClip, Networks, UpdateSchedule, ValueClip,
+};
 use common::{Trained, base, train};
 
 /// Largest deviation allowed after two iterations, 12 optimiser steps each: absolute below one,
@@ -56,7 +58,18 @@ fn the_gpu_agrees_with_the_cpu() {
         gradient_clip: GradientClip::Joint,
         ..base("CartPole-v1")
     };
-    for configs in [vec![continuous.clone(), clipped, continuous], vec![shared]] {
+    let trust_region = |environment: &str| AgentConfig {
+        algorithm: Algorithm::Trpo,
+        fisher_fraction: 1.0,
+        cg_iterations: 5,
+        ..base(environment)
+    };
+    for configs in [
+        vec![continuous.clone(), clipped, continuous],
+        vec![shared],
+        vec![trust_region("Pendulum-v1"), trust_region("Pendulum-v1")],
+        vec![trust_region("CartPole-v1")],
+    ] {
         let replicates: Vec<u64> = (0..configs.len() as u64).collect();
         let on_cpu = train(&configs, &replicates, &LearnerDevice::Cpu);
         let on_gpu = train(&configs, &replicates, &gpu);
