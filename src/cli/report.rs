@@ -7,10 +7,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::analysis::Estimator;
 use crate::report::{self, Options};
 use crate::store::ResultsDirectory;
 use crate::study::StudyFile;
+use analysis::Estimator;
 
 /// Summarises a results directory in the terminal and as one HTML file.
 #[derive(Args, Clone, Debug)]

@@ -5,10 +5,10 @@ use polars::prelude::*;
 use super::model::{Estimate, numbers};
 use super::numbers::{decimals, fixed, signed};
 use super::{ReportError, ReportInput};
-use crate::analysis::{
+use crate::study::{ArmPair, Claim, ClaimEstimate, ClaimRule, Reference, Sign, StudyFile};
+use analysis::{
     Criterion, Estimand, Hypothesis, Interval, PublishedNumber, Verdict, VerdictColumns, verdicts,
 };
-use crate::study::{ArmPair, Claim, ClaimEstimate, ClaimRule, Reference, Sign, StudyFile};
 
 /// A claim with its verdict.
 pub(super) struct ClaimRow {

@@ -9,7 +9,7 @@ use super::figure::{Axis, Ink, Line, Panel, Strip, curve_axes, panel, strip, str
 use super::model::{ArmRow, Curve, Estimate, Model, View};
 use super::numbers::{decimals, fixed, grouped, plural, signed};
 use super::{ReportError, ReportInput, csv};
-use crate::analysis::Bootstrap;
+use analysis::Bootstrap;
 
 const STYLE: &str = include_str!("style.css");
 const SORT: &str = include_str!("sort.js");

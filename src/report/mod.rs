@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::DataFrame;
 
-use crate::analysis::{AnalysisError, Bootstrap, Estimator};
 use crate::store::{Results, StoreError};
 use crate::studies::{Column, CurveView};
 use crate::study::{Plan, StudyFile};
+use analysis::{AnalysisError, Bootstrap, Estimator};
 use model::Model;
 
 /// Everything that a report shows.
@@ -283,7 +283,7 @@ mod tests {
     use std::path::Path;
 
     use super::{Options, command};
-    use crate::analysis::Estimator;
+    use analysis::Estimator;
 
     #[test]
     fn the_command_can_be_pasted() {

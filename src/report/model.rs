@@ -6,10 +6,10 @@ use polars::prelude::*;
 
 use super::claims::{ClaimRow, judged};
 use super::{ReportError, ReportInput};
-use crate::analysis::{CurveColumns, FactorLevels, SummaryColumns};
-use crate::analysis::{curves, factor_effects, summarise};
 use crate::studies::CurveView;
 use crate::study::Arm;
+use analysis::{CurveColumns, FactorLevels, SummaryColumns};
+use analysis::{curves, factor_effects, summarise};
 
 /// Most points of a drawn curve.
 const POINTS: usize = 256;

@@ -8,7 +8,7 @@ use super::claims::{symbol, tally};
 use super::model::{Estimate, Model};
 use super::numbers::{decimals, fixed, plural, signed};
 use super::{FILE, ReportError, ReportInput};
-use crate::analysis::Bootstrap;
+use analysis::Bootstrap;
 
 /// Arms that are shown at most; the report has all of them.
 const MOST_ARMS: usize = 64;

@@ -7,7 +7,7 @@ use super::super::figure::{Axis, Forest, forest};
 use super::super::model::Estimate;
 use super::super::numbers::grouped;
 use super::{Page, Part, Shown, breakable, minus, percent, prose, shown, strip_axis};
-use crate::analysis::{Interval, Verdict};
+use analysis::{Interval, Verdict};
 
 impl Page<'_> {
     pub(super) fn claims(&mut self) -> Part {

@@ -1,6 +1,6 @@
 //! Statistics against published values and closed forms.
 
-use ceteris::analysis::{
+use analysis::{
     AnalysisError, Bootstrap, CurveColumns, Estimator, FactorLevels, SummaryColumns, curves,
     factor_effects, iqm, mean, median, quantile, sd, summarise,
 };

@@ -1,10 +1,10 @@
 //! Verdicts on hypotheses through the public interface: their numbers against scipy and
 //! statsmodels, and how often they err.
 //!
-//! Numbers without another source were printed by `tests/fixtures/claims.py` (scipy 1.17.1,
+//! Numbers without another source were printed by `analysis/tests/fixtures/claims.py` (scipy 1.17.1,
 //! statsmodels 0.15.0).
 
-use ceteris::analysis::{
+use analysis::{
     AnalysisError, Bootstrap, Criterion, Estimand, Hypothesis, Interval, PublishedNumber, Verdict,
     VerdictColumns, verdicts,
 };
