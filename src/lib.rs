@@ -5,6 +5,7 @@
 //! [`analysis`] turns those tables into estimates and [`report`] shows them. A published study is
 //! one module under [`studies`].
 
+pub mod analyse;
 pub use analysis;
 pub mod cli;
 pub mod execute;

@@ -12,8 +12,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::studies::Device;
 
+pub mod analyse;
 pub mod envs;
 pub mod flags;
+mod frame;
 pub mod plan;
 pub mod report;
 pub mod run;
@@ -37,6 +39,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Summarise a results directory in the terminal and as one HTML file
     Report(report::ReportArgs),
+    /// Write a table of statistics: summaries, effects, curves
+    Analyse(analyse::AnalyseArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
     /// List the environments, or show one with its arguments
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Analyse(args) => analyse::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };
@@ -153,6 +158,14 @@ impl DeviceArg {
             Self::Auto if LearnerDevice::has_gpu() => Device::Gpu { index: None },
             Self::Auto => Device::Cpu,
         }
+    }
+}
+
+/// The level of an interval.
+pub(crate) fn level(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        _ => Err("expected a number between 0 and 1, such as 0.95".into()),
     }
 }
 

@@ -32,7 +32,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "N")]
     pub resamples: Option<NonZeroUsize>,
     /// Level of the intervals, between 0 and 1.
-    #[arg(long, default_value_t = Options::default().level, value_parser = level)]
+    #[arg(long, default_value_t = Options::default().level, value_parser = super::level)]
     pub level: f64,
 }
 
@@ -52,13 +52,6 @@ impl From<ReportEstimator> for Estimator {
             ReportEstimator::Mean => Self::Mean,
             ReportEstimator::Iqm => Self::Iqm,
         }
-    }
-}
-
-fn level(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
-        _ => Err("expected a number between 0 and 1, such as 0.95".into()),
     }
 }
 
