@@ -28,7 +28,7 @@ use polars::prelude::*;
 
 use super::estimator::count;
 use super::frames::{numbers, replicates, texts};
-use super::student::{power, upper_quantile};
+use super::student::{power, survival, upper_quantile};
 use super::tables::push;
 use super::{AnalysisError, Bootstrap, Interval, mean, sd};
 
@@ -161,6 +161,7 @@ pub struct VerdictColumns<'a> {
 /// | `reference`, `reference_low`, `reference_high`, `margin` | the published number |
 /// | `difference`, `difference_low`, `difference_high` | ours minus the published number; null unless the criterion is `equal` |
 /// | `p_value` | one minus the highest level at which the interval would decide, either way; of a contrast's sign this is the p value of the two-sided t test |
+/// | `power` | probability that so many seeds as the group with the fewest has would reproduce the claim, were the published number the truth and our variances too; approximate for equality; null where no number was published or there is no interval |
 /// | `verdict` | a [`Verdict`] by name |
 /// | `seeds_needed` | replicates a group that would decide; null where decided or not known |
 /// | `more_seeds` | the same beyond those of the group with the fewest |
@@ -456,6 +457,36 @@ impl Estimated {
     }
 }
 
+impl Estimated {
+    /// Probability that a new set of the same seeds and published runs would end within the margin,
+    /// were both estimates of one number: the difference is taken as normal around zero and the
+    /// interval as wide as it is. `None` but for one contrast.
+    fn power_of_equality(&self, alpha: f64, reference: &PublishedNumber) -> Option<f64> {
+        let [row] = self.rows.as_slice() else { return None };
+        let [contrast] = row.as_slice() else { return None };
+        let ours = self.interval(alpha, Seeds::Present);
+        let difference = reference.subtracted_from(contrast.value, ours, alpha);
+        let (below, above) = (
+            difference.value - difference.interval.low,
+            difference.interval.high - difference.value,
+        );
+        let theirs = reference.interval.map_or(0.0, |interval| {
+            let normal = upper_quantile((1.0 - PUBLISHED_LEVEL) / 2.0, f64::INFINITY);
+            (interval.high - interval.low) / (2.0 * normal)
+        });
+        let sd = contrast.squared_error.sqrt().hypot(theirs);
+        let (low, high) = (below - reference.margin, reference.margin - above);
+        if low > high {
+            return Some(0.0);
+        }
+        if sd == 0.0 {
+            return Some(1.0);
+        }
+        let above = |number: f64| survival(number / sd, f64::INFINITY);
+        Some(above(low) - above(high))
+    }
+}
+
 /// Ours minus a published number.
 #[derive(Clone, Copy)]
 struct Difference {
@@ -519,6 +550,7 @@ struct Finding {
     bootstrapped: Option<Interval>,
     difference: Option<Difference>,
     p_value: Option<f64>,
+    power: Option<f64>,
     verdict: Verdict,
     seeds_needed: Option<u64>,
     note: Option<String>,
@@ -549,6 +581,7 @@ impl Finding {
             bootstrapped: None,
             difference: None,
             p_value: None,
+            power: None,
             verdict: Verdict::NotRun,
             seeds_needed: None,
             note: None,
@@ -585,6 +618,16 @@ impl Finding {
             criterion.decide(value, estimated.interval(alpha, seeds), reference, alpha)
         };
         finding.p_value = Some(smallest_alpha(|alpha| decided(alpha, Seeds::Present).is_some()));
+        finding.power = reference.and_then(|reference| {
+            let shift = reference.value - value;
+            match criterion {
+                Criterion::Equal => estimated.power_of_equality(alpha, reference),
+                Criterion::Positive | Criterion::Negative => {
+                    let positive = criterion == Criterion::Positive;
+                    Some(estimated.power(alpha, finding.fewest as u64, shift, positive))
+                }
+            }
+        });
         match decided(alpha, Seeds::Present) {
             Some(verdict) => finding.verdict = verdict,
             None => {
@@ -811,6 +854,7 @@ fn table(
     push(&mut table, "difference_low", floats(&|f| f.difference.map(|d| d.interval.low)))?;
     push(&mut table, "difference_high", floats(&|f| f.difference.map(|d| d.interval.high)))?;
     push(&mut table, "p_value", floats(&|f| f.p_value))?;
+    push(&mut table, "power", floats(&|f| f.power))?;
     push(&mut table, "verdict", texts(&|_, f| f.verdict.name().to_owned()))?;
     push(&mut table, "seeds_needed", findings.iter().map(|f| f.seeds_needed).collect::<Vec<_>>())?;
     push(&mut table, "more_seeds", findings.iter().map(Finding::more_seeds).collect::<Vec<_>>())?;

@@ -145,13 +145,14 @@ fn the_table_states_what_it_is() {
             "difference_low",
             "difference_high",
             "p_value",
+            "power",
             "verdict",
             "seeds_needed",
             "more_seeds",
             "note",
         ]
     );
-    assert_eq!(verdicts(&frame, COLUMNS, &[], &at(0.95)).unwrap().shape(), (0, 27));
+    assert_eq!(verdicts(&frame, COLUMNS, &[], &at(0.95)).unwrap().shape(), (0, 28));
     for level in [0.0, 1.0, f64::NAN] {
         let error = verdicts(&frame, COLUMNS, &[], &at(level)).unwrap_err();
         assert!(matches!(error, AnalysisError::Level(_)));
@@ -334,6 +335,31 @@ fn seeds_for_a_sign_are_those_of_statsmodels() {
     let row = Row::of(&frame, positive(mean_of("a")));
     assert_eq!(row.whole("seeds_needed"), None);
     assert!(row.text("note").starts_with("the estimate does not have the expected sign"));
+}
+
+#[test]
+fn power_is_that_of_the_published_number() {
+    let power = |frame: &DataFrame, estimand, criterion, reference| {
+        Row::of(frame, Hypothesis { criterion, reference, ..positive(estimand) }).float("power")
+    };
+    let near = |actual: Option<f64>, expected: f64| {
+        assert!((actual.unwrap() - expected).abs() < 1e-9, "{actual:?} is not {expected}");
+    };
+    let one = Rows::default().add("a", 0, standard(0.1)).frame();
+    let of = |size| published(size, None, 0.0);
+    near(power(&one, mean_of("a"), Criterion::Positive, of(1.0)), 0.401_320_285_199_504_8);
+    near(power(&one, mean_of("a"), Criterion::Positive, of(2.0)), 0.908_884_864_211_023_9);
+    near(power(&one, mean_of("a"), Criterion::Negative, of(-1.0)), 0.401_320_285_199_504_8);
+    let two = Rows::default().add("a", 0, standard(0.1)).add("b", 100, standard(0.0)).frame();
+    near(power(&two, difference("a", "b"), Criterion::Positive, of(1.0)), 0.285_927_597_694_043_4);
+    let frame = Rows::default().add("a", 0, A).frame();
+    let paper = published(6.0, Some((5.5, 6.2)), 3.0);
+    near(power(&frame, mean_of("a"), Criterion::Equal, paper), 0.795_938_205_710_663_8);
+    // The interval alone is wider than the margin.
+    let strict = published(6.0, Some((5.5, 6.2)), 1.0);
+    near(power(&frame, mean_of("a"), Criterion::Equal, strict), 0.0);
+    // Without a published number there is nothing to have power for.
+    assert_eq!(power(&frame, mean_of("a"), Criterion::Positive, None), None);
 }
 
 #[test]
