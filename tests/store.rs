@@ -282,6 +282,7 @@ fn toy(text: &str) -> Plan {
             arm("slow again", vec![], &slow),
         ],
         claims: Vec::new(),
+        tuning: None,
     })
 }
 
@@ -924,7 +925,14 @@ fn a_changed_study_file_keeps_every_run() {
         names.into_iter().flatten().collect::<Vec<_>>(),
         ["slow", "slow", "fast", "fast", "wet", "wet", "slow again", "slow again"]
     );
-    assert_eq!(results.by_arm("places").unwrap().collect().unwrap().height(), 8 * 6);
+    let places = results.by_arm("places").unwrap().collect().unwrap();
+    assert_eq!(places.height(), 8 * 6);
+    // The same rows part by part, in an order of their own.
+    let chosen = ["replicate", "lap", "arm", "place"];
+    let order = |frame: DataFrame| frame.sort(chosen, SortMultipleOptions::default()).unwrap();
+    let part_by_part = results.columns_by_arm("places", &chosen).unwrap();
+    assert_eq!(order(part_by_part), order(places.select(chosen).unwrap()));
+    assert!(results.columns_by_arm("places", &["plaice"]).is_err());
 
     let more = toy("replicates = 4");
     let mut directory = open(folder.path(), &more).unwrap();

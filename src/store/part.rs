@@ -71,6 +71,15 @@ pub(super) fn decode(
         .map_err(|error| StoreError::Damaged { path: path.into(), detail: error.to_string() })
 }
 
+/// A part's columns without their rows.
+pub(super) fn header(path: &Path) -> Result<DataFrame, StoreError> {
+    let file = fs::File::open(path).map_err(|source| StoreError::io("read", path, source))?;
+    ParquetReader::new(file)
+        .with_slice(Some((0, 0)))
+        .finish()
+        .map_err(|error| StoreError::Damaged { path: path.into(), detail: error.to_string() })
+}
+
 /// The ids of the runs in a part of `runs`.
 pub(super) fn run_ids(path: &Path, frame: &DataFrame) -> Result<Vec<String>, StoreError> {
     let damaged = |detail: String| StoreError::Damaged { path: path.into(), detail };

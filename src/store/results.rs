@@ -182,6 +182,101 @@ impl Results {
         Ok(self.members()?.lazy().join(table.lazy(), [col("run_id")], [col("run_id")], keep))
     }
 
+    /// Chosen columns of [`by_arm`](Self::by_arm)'s table in no particular order; reads only these,
+    /// part by part, which large tables need.
+    ///
+    /// # Errors
+    /// When there is no such table or column, or a part is damaged.
+    pub fn columns_by_arm(&self, name: &str, columns: &[&str]) -> Result<DataFrame, StoreError> {
+        let failed = || StoreError::frame("read", name);
+        let members = self.members()?;
+        let is_label = |column: &&str| members.get_column_index(column).is_some();
+        let labels = members.select(columns.iter().copied().filter(is_label)).map_err(failed())?;
+        let mut values: Vec<&str> = columns.iter().copied().filter(|c| !is_label(c)).collect();
+        values.push("run_id");
+        let mut rows_of: BTreeMap<&str, Vec<IdxSize>> = BTreeMap::new();
+        let ids = members.column("run_id").and_then(Column::str).map_err(failed())?;
+        for (row, id) in (0..).zip(ids.iter()) {
+            rows_of.entry(id.unwrap_or_default()).or_default().push(row);
+        }
+        let mut frames = Vec::new();
+        for (path, record) in self.parts(name)? {
+            let stored = part::header(&path)?;
+            let is_stored = |column: &&str| stored.get_column_index(column).is_some();
+            let (present, absent): (Vec<&str>, Vec<&str>) =
+                values.iter().copied().partition(is_stored);
+            let mut frame = part::read(&path, record, Some(&present))?;
+            self.complete(&mut frame, name, &absent)?;
+            let (mut of_members, mut of_part) = (Vec::new(), Vec::new());
+            let ids = frame.column("run_id").and_then(Column::str).map_err(failed())?;
+            // Rows of a run mostly follow each other.
+            let (mut last, mut rows): (Option<&str>, &[IdxSize]) = (None, &[]);
+            for (row, id) in (0..).zip(ids.iter()) {
+                if last != id {
+                    rows = id.and_then(|id| rows_of.get(id)).map_or(&[], Vec::as_slice);
+                    last = id;
+                }
+                for &member in rows {
+                    of_members.push(member);
+                    of_part.push(row);
+                }
+            }
+            let take = |frame: &DataFrame, rows: &[IdxSize]| {
+                frame.take(&IdxCa::from_slice(PlSmallStr::EMPTY, rows)).map_err(failed())
+            };
+            let own = frame.drop("run_id").map_err(failed())?;
+            // As they are, where every row belongs to one arm.
+            let own = if of_part.len() == frame.height() && of_part.iter().copied().eq(0..) {
+                own
+            } else {
+                take(&own, &of_part)?
+            };
+            let mut all = take(&labels, &of_members)?;
+            all.hstack_mut(own.columns()).map_err(failed())?;
+            frames.push(all);
+        }
+        let frame = match concatenated(name, frames)? {
+            Some(frame) => frame,
+            None => {
+                let mut frame = labels.clear();
+                self.complete(&mut frame, name, &values)?;
+                frame
+            }
+        };
+        frame.select(columns.iter().copied()).map_err(failed())
+    }
+
+    /// Adds columns that a part lacks as nulls, where the table has them today.
+    fn complete(
+        &self,
+        frame: &mut DataFrame,
+        name: &str,
+        columns: &[&str],
+    ) -> Result<(), StoreError> {
+        let schema = self.schema(name);
+        for column in columns {
+            if let Some(kind) = schema.get(column) {
+                let missing = Column::full_null((*column).into(), frame.height(), kind);
+                frame.with_column(missing).map_err(StoreError::frame("complete", name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The columns that [`columns_by_arm`](Self::columns_by_arm) can read of a table, with their
+    /// types.
+    ///
+    /// # Errors
+    /// When there is no such table, or a part is damaged.
+    pub fn columns(&self, name: &str) -> Result<Schema, StoreError> {
+        let mut columns = Schema::clone(self.members()?.schema());
+        for (path, _) in self.parts(name)? {
+            columns.extend(part::header(&path)?.schema().iter_fields());
+        }
+        columns.extend(self.schema(name).iter_fields());
+        Ok(columns)
+    }
+
     /// Which run provides each replicate of each arm: `run_id`, `arm`, `replicate` and one
     /// `factor_*` column a factor, in the order of the study file.
     ///
