@@ -4,10 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use analysis::Estimator;
 use ceteris::studies::Configuration;
 use ceteris::study::{
     ArmPair, ClaimEstimate, ClaimRule, Diagnostic, Diagnostics, MAX_ARMS, MAX_RUNS, Reference, Run,
-    Sign, StudyFile, plan,
+    Sign, StudyFile, Tuning, TuningRule, plan,
 };
 use flags::{Kind, Value};
 use proptest::prelude::*;
@@ -59,6 +60,7 @@ fn every_mistake_of_every_bad_file_is_reported_with_its_place() {
         "shapes.toml",
         "syntax.toml",
         "too-many.toml",
+        "tuning.toml",
         "values.toml",
     ];
     assert_eq!(checked, expected.map(str::to_owned).into());
@@ -244,6 +246,62 @@ fn claims_do_not_enter_identities() {
     let without = &text[..text.find("[[claims]]").unwrap()];
     let ids = |text: &str| ids(&plan(StudyFile::parse("t.toml", text).unwrap()).runs);
     assert_eq!(ids(&text), ids(without));
+}
+
+#[test]
+fn tuning_names_a_factor_and_the_seeds_that_choose() {
+    let factors = "[factors]\ngamma = [0.9, 1]\nvalue_clip = [\"none\"]\n[tuning]\n";
+    let tuning = |rest: &str| study("gamma = 0.99", &format!("{factors}{rest}")).tuning.unwrap();
+    let fresh = Tuning {
+        factor: "gamma".into(),
+        metric: "return_last_5",
+        by: Estimator::Mean,
+        rule: TuningRule::FreshSeeds { replicates: 1 },
+    };
+    assert_eq!(tuning("factor = \"gamma\"\nrule = \"fresh-seeds\"\nreplicates = 1"), fresh);
+    let nested = Tuning {
+        metric: "return_max",
+        by: Estimator::Iqm,
+        rule: TuningRule::NestedBootstrap,
+        ..fresh
+    };
+    assert_eq!(
+        tuning(
+            "factor = \"gamma\"\nrule = \"nested-bootstrap\"\nmetric = \"return_max\"\nby = \"iqm\""
+        ),
+        nested
+    );
+    let mistakes = |rest: &str| {
+        let text = format!(
+            "[study]\nkind = \"policy-gradient\"\nname = \"t\"\nseed = 1\nreplicates = 2\n[base]\n\
+             {factors}{rest}"
+        );
+        let diagnostics = StudyFile::parse("t.toml", &text).unwrap_err();
+        diagnostics.iter().map(|mistake| stated(&diagnostics, mistake)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        mistakes("factor = \"value_clip\"\nrule = \"naive\"\nreplicates = 1"),
+        [
+            "11:10 the factor \"value_clip\" has one level, nothing to choose from \
+             // expected a factor with two levels at least",
+            "13:1 `replicates` has no meaning with the rule \"naive\" \
+             // expected it left out, or the rule \"fresh-seeds\"",
+        ]
+    );
+    assert_eq!(
+        mistakes("factor = \"gamma\"\nrule = \"fresh-seeds\""),
+        ["12:8 `replicates` is missing beside the rule \"fresh-seeds\" \
+          // expected how many of the first replicates choose"]
+    );
+    assert_eq!(
+        mistakes("factor = \"gamma\"\nrule = \"fresh-seeds\"\nreplicates = 2"),
+        ["13:14 `replicates` is 2, out of range // expected a whole number in [1, 1]"]
+    );
+    assert_eq!(
+        mistakes("factor = \"gamma\"\nrule = \"fresh\""),
+        ["12:8 `rule` is \"fresh\" \
+          // expected one of \"fresh-seeds\", \"nested-bootstrap\", \"naive\""]
+    );
 }
 
 #[test]

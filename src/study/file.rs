@@ -34,6 +34,13 @@
 //! expect = "positive"          # or "negative"; or `margin`, see below
 //! reference = 120              # the published number, optional with `expect`
 //! interval = [80, 160]         # its published 95 % interval, optional
+//!
+//! [tuning]                     # a level of one factor is chosen for every combination of the others
+//! factor = "policy_learning_rate"
+//! rule = "fresh-seeds"         # or "nested-bootstrap"; "naive" only to show its bias
+//! replicates = 2               # of "fresh-seeds": so many first replicates choose, the others estimate
+//! by = "mean"                  # of a metric over the seeds that choose; or "median", "iqm"
+//! metric = "return_last_5"     # the study's headline where left out
 //! ```
 //!
 //! Settings apply in this order, later ones win: the study's defaults, the base's preset, the
@@ -54,10 +61,11 @@
 //! | `{ effect = { factor = "f", from = "x", to = "y" } }` | the difference between two levels, averaged over all combinations of the other factors |
 //!
 //! and one rule: `expect` (the sign), or `margin` beside `reference`, in whose place
-//! `margin = 0.15` says that a number within 15 % of the reference equals it. Claims change no run:
-//! they do not enter run identities, and may be added after the runs.
+//! `margin = 0.15` says that a number within 15 % of the reference equals it. Claims and tuning change no
+//! run: they do not enter run identities, and may be added after the runs.
 
 mod claims;
+mod tuning;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -74,6 +82,7 @@ use super::plan::hex;
 use crate::studies::{Configuration, Preset, Study, registry};
 use claims::Subjects;
 pub use claims::{ArmPair, Claim, ClaimEstimate, ClaimRule, Reference, Sign};
+pub use tuning::{Tuning, TuningRule};
 
 /// Most arms that a study file may define.
 pub const MAX_ARMS: usize = 10_000;
@@ -81,7 +90,7 @@ pub const MAX_ARMS: usize = 10_000;
 /// Most runs (arms times replicates) that a study file may define.
 pub const MAX_RUNS: usize = 1_000_000;
 
-const SECTIONS: [&str; 5] = ["study", "base", "factors", "arms", "claims"];
+const SECTIONS: [&str; 6] = ["study", "base", "factors", "arms", "claims", "tuning"];
 const STUDY_KEYS: [&str; 6] = ["kind", "name", "title", "description", "seed", "replicates"];
 
 /// A checked study file.
@@ -111,6 +120,8 @@ pub struct StudyFile {
     pub arms: Vec<Arm>,
     /// The published statements that it judges, in order of declaration.
     pub claims: Vec<Claim>,
+    /// How a hyper-parameter is chosen, if the file says so.
+    pub tuning: Option<Tuning>,
 }
 
 /// What a study varies.
@@ -224,6 +235,7 @@ impl fmt::Debug for StudyFile {
             .field("factors", &self.factors)
             .field("arms", &self.arms)
             .field("claims", &self.claims)
+            .field("tuning", &self.tuning)
             .finish_non_exhaustive()
     }
 }
@@ -504,6 +516,9 @@ impl<'a> Reader<'a> {
         let factors = find("factors").and_then(|entry| self.factors_table(entry));
         let arms = find("arms").and_then(|entry| self.arms_list(entry));
         let claims = find("claims").and_then(|entry| self.claims_list(entry));
+        let tuning = find("tuning").and_then(|entry| {
+            self.table(entry, "[tuning]").map(|table| (table, entry.span.clone()))
+        });
 
         // Without the study's fields, nothing below can be judged.
         let study = study?;
@@ -554,6 +569,9 @@ impl<'a> Reader<'a> {
             .collect();
         let subjects = Subjects::new(study, &arms, &factors, arms_known, factors_known);
         let claims = claims.map(|items| self.claims(&subjects, items)).unwrap_or_default();
+        let replicates = header.replicates.as_ref().map(Vec::len);
+        let tuning =
+            tuning.and_then(|(table, span)| self.tuning(&subjects, replicates, table, &span));
         let factors = factors.into_iter().map(DraftFactor::finish).collect();
         let name = header.name?;
         Some(StudyFile {
@@ -569,6 +587,7 @@ impl<'a> Reader<'a> {
             factors,
             arms,
             claims,
+            tuning,
         })
     }
 
@@ -577,7 +596,7 @@ impl<'a> Reader<'a> {
         let what = if is_table { "section" } else { "key" };
         let diagnostic =
             Diagnostic::at(entry.key_span.clone(), format!("unknown {what} `{}`", entry.key))
-                .expected("one of the sections study, base, factors, arms and claims");
+                .expected("one of the sections study, base, factors, arms, claims and tuning");
         let known_field =
             study.is_some_and(|study| study.fields().iter().any(|field| field.name == entry.key));
         let help = if STUDY_KEYS.contains(&entry.key) {

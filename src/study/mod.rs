@@ -11,6 +11,6 @@ mod plan;
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use file::{
     Arm, ArmLevel, ArmPair, Claim, ClaimEstimate, ClaimRule, Factor, FactorLevel, MAX_ARMS,
-    MAX_RUNS, PresetSetting, Reference, Sign, StudyFile, preset_settings,
+    MAX_RUNS, PresetSetting, Reference, Sign, StudyFile, Tuning, TuningRule, preset_settings,
 };
 pub use plan::{Cohort, Member, Plan, Run, RunId, cohorts, plan};

@@ -149,6 +149,25 @@ impl<'a> Subjects<'a> {
         let arms = arms.iter().map(|arm| arm.name.as_str()).collect();
         Self { study, arms, factors, arms_known, factors_known }
     }
+
+    pub(super) fn study(&self) -> &'static dyn Study {
+        self.study
+    }
+
+    /// Whether a name that is not among the factors is a mistake.
+    pub(super) fn factors_known(&self) -> bool {
+        self.factors_known
+    }
+
+    pub(super) fn factors(&self) -> impl Iterator<Item = &'a str> {
+        self.factors.iter().map(|factor| factor.name.as_str())
+    }
+
+    /// How many levels a factor has; `None` where there is no such factor.
+    pub(super) fn levels(&self, factor: &str) -> Option<usize> {
+        let found = self.factors.iter().find(|known| known.name == factor);
+        found.map(|factor| factor.levels.len())
+    }
 }
 
 /// A claim as far as it could be read; what is `None` was reported or is not there.
@@ -308,7 +327,11 @@ impl Reader<'_> {
         Some(text)
     }
 
-    fn metric(&mut self, study: &'static dyn Study, entry: &Entry<'_>) -> Option<&'static str> {
+    pub(super) fn metric(
+        &mut self,
+        study: &'static dyn Study,
+        entry: &Entry<'_>,
+    ) -> Option<&'static str> {
         let name = self.string(entry)?;
         let metrics: Vec<&str> = study.metrics().iter().map(|metric| metric.name).collect();
         let found = metrics.iter().copied().find(|metric| *metric == name);
