@@ -1,5 +1,7 @@
 //! Between frames and plain vectors.
 
+use std::ops::Range;
+
 use polars::prelude::*;
 
 use super::AnalysisError;
@@ -18,18 +20,24 @@ pub(super) fn texts(frame: &DataFrame, column: &str) -> PolarsResult<Vec<Option<
 
 /// The replicate of every row, numbered in the order of their text.
 pub(super) fn replicates(frame: &DataFrame, column: &str) -> Result<Vec<usize>, AnalysisError> {
-    let keys = texts(frame, column)?
+    let segments = segments(frame, &[column])?;
+    let keys = texts(&take(&frame.select([column])?, &segments)?, column)?
         .into_iter()
-        .enumerate()
-        .map(|(row, key)| {
+        .zip(&segments)
+        .map(|(key, &row)| {
+            let row = row as usize;
             key.ok_or_else(|| AnalysisError::NoReplicate { column: column.to_owned(), row })
         })
         .collect::<Result<Vec<String>, _>>()?;
     let mut distinct = keys.clone();
     distinct.sort_unstable();
     distinct.dedup();
-    // Every key is among the distinct ones, so both arms of the search carry its place.
-    Ok(keys.iter().map(|key| distinct.binary_search(key).unwrap_or_else(|place| place)).collect())
+    let mut numbers = vec![0; frame.height()];
+    for (key, rows) in keys.iter().zip(extents(&segments, frame.height())) {
+        // Every key is among the distinct ones, so both arms of the search carry its place.
+        numbers[rows].fill(distinct.binary_search(key).unwrap_or_else(|place| place));
+    }
+    Ok(numbers)
 }
 
 /// Rows of equal values in some columns.
@@ -48,32 +56,54 @@ pub(super) fn groups(frame: &DataFrame, columns: &[&str]) -> PolarsResult<Groups
         let rows = if frame.height() == 0 { vec![] } else { vec![(0..frame.height()).collect()] };
         return Ok(Groups { keys: DataFrame::new(rows.len(), vec![])?, rows });
     }
-    let numbers: Vec<u64> = (0..frame.height() as u64).collect();
-    let mut sorted = frame.select(columns.iter().copied())?;
+    let keys = frame.select(columns.iter().copied())?;
+    let segments = segments(&keys, columns)?;
+    let extents: Vec<Range<usize>> = extents(&segments, frame.height()).collect();
+    // One row a segment from here on; its first row orders those of equal keys.
+    let mut sorted = take(&keys, &segments)?;
+    let numbers: Vec<u64> = (0..segments.len() as u64).collect();
     sorted.with_column(Column::new(ROW.into(), numbers))?;
     let by: Vec<&str> = columns.iter().copied().chain([ROW]).collect();
     let sorted = sorted.sort(by, SortMultipleOptions::default())?;
     let order = sorted.column(ROW)?.u64()?.clone();
     let sorted = sorted.drop(ROW)?;
-    let mut rows: Vec<Vec<usize>> = Vec::new();
-    let mut firsts: Vec<IdxSize> = Vec::new();
-    for (position, row) in order.iter().flatten().enumerate() {
-        let same = match position.checked_sub(1) {
-            Some(previous) => sorted.columns().iter().try_fold(true, |same, column| {
-                Ok::<_, PolarsError>(same && column.get(previous)? == column.get(position)?)
-            })?,
-            None => false,
-        };
-        if !same {
-            rows.push(Vec::new());
-            firsts.push(index(position));
-        }
-        if let Some(group) = rows.last_mut() {
+    let firsts = self::segments(&sorted, columns)?;
+    let mut rows: Vec<Vec<usize>> = Vec::with_capacity(firsts.len());
+    for members in self::extents(&firsts, sorted.height()) {
+        let mut group = Vec::new();
+        for segment in members.filter_map(|position| order.get(position)) {
             #[allow(clippy::cast_possible_truncation)] // came from a usize
-            group.push(row as usize);
+            group.extend(extents[segment as usize].clone());
         }
+        rows.push(group);
     }
     Ok(Groups { keys: take(&sorted, &firsts)?, rows })
+}
+
+/// The first rows of stretches of equal values in some columns. Tables mostly hold the rows of a run
+/// one after the other, so that there are far fewer stretches than rows.
+fn segments(frame: &DataFrame, columns: &[&str]) -> PolarsResult<Vec<IdxSize>> {
+    let height = frame.height();
+    let mut starts = vec![false; height];
+    if let Some(first) = starts.first_mut() {
+        *first = true;
+    }
+    for column in columns {
+        let column = frame.column(column)?.as_materialized_series().rechunk();
+        let (before, after) =
+            (column.slice(0, height.saturating_sub(1)), column.slice(1, height.saturating_sub(1)));
+        let changes = after.not_equal_missing(&before)?;
+        for (start, change) in starts.iter_mut().skip(1).zip(changes.iter()) {
+            *start |= change == Some(true);
+        }
+    }
+    Ok((0..).zip(starts).filter_map(|(row, start)| start.then_some(row)).collect())
+}
+
+/// The rows of each stretch.
+fn extents(firsts: &[IdxSize], height: usize) -> impl Iterator<Item = Range<usize>> {
+    let ends = firsts.iter().skip(1).map(|&row| row as usize).chain([height]);
+    firsts.iter().map(|&row| row as usize).zip(ends).map(|(start, end)| start..end)
 }
 
 /// Rows of a frame by their numbers.

@@ -13,6 +13,7 @@
 //! What a number estimates and how its interval was made stand in columns beside it
 //! (`estimator`, `interval`, `interval_level`, `resamples`).
 
+mod area;
 mod bootstrap;
 mod claims;
 mod estimator;
@@ -20,6 +21,7 @@ mod frames;
 mod student;
 mod tables;
 
+pub use area::areas;
 pub use bootstrap::{Bootstrap, Interval};
 pub use claims::{
     Criterion, Estimand, Hypothesis, PublishedNumber, Verdict, VerdictColumns, verdicts,
@@ -44,6 +46,22 @@ pub enum AnalysisError {
     /// The level of an interval is not a probability.
     #[error("the level of an interval must lie strictly between 0 and 1, not {0}")]
     Level(f64),
+    /// A range of curves has no length.
+    #[error(
+        "a range from {from} to {to} has no length; name one that runs upwards and that the curves cover"
+    )]
+    Range {
+        /// Where it starts.
+        from: f64,
+        /// Where it ends.
+        to: f64,
+    },
+    /// The rows of a run differ in their replicate.
+    #[error("the rows of run `{run}` have several replicates; a run has one")]
+    SeveralReplicates {
+        /// The run.
+        run: String,
+    },
     /// An interval needs resamples.
     #[error("an interval needs at least one resample")]
     NoResamples,

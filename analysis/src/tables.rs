@@ -55,11 +55,23 @@ impl Cell {
     fn new(rows: impl Iterator<Item = (usize, Option<f64>)>) -> Self {
         let mut blocks: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
         let mut missing = 0;
+        // Rows of a replicate mostly follow each other.
+        let (mut current, mut block) = (0, Vec::new());
         for (replicate, value) in rows {
-            match value {
-                Some(value) => blocks.entry(replicate).or_default().push(value),
-                None => missing += 1,
+            let Some(value) = value else {
+                missing += 1;
+                continue;
+            };
+            if replicate != current {
+                if !block.is_empty() {
+                    blocks.entry(current).or_default().append(&mut block);
+                }
+                current = replicate;
             }
+            block.push(value);
+        }
+        if !block.is_empty() {
+            blocks.entry(current).or_default().append(&mut block);
         }
         let mut blocks: Vec<Vec<f64>> = blocks.into_values().collect();
         for block in &mut blocks {
@@ -126,10 +138,9 @@ pub fn summarise(
     let Groups { keys, rows } = groups(frame, columns.groups)?;
     let replicates = replicates(frame, columns.replicate)?;
     let values = numbers(frame, columns.value)?;
-    let cells: Vec<Cell> = rows
-        .iter()
-        .map(|rows| Cell::new(rows.iter().map(|&row| (replicates[row], values[row]))))
-        .collect();
+    let cells: Vec<Cell> = parallel_map(&rows, bootstrap.threads, |rows| {
+        Cell::new(rows.iter().map(|&row| (replicates[row], values[row])))
+    });
     let mut table = keys;
     let samples: Vec<Vec<f64>> = cells.iter().map(Cell::values).collect();
     append_estimates(&mut table, &cells, &samples, estimator, bootstrap)?;
