@@ -30,7 +30,7 @@ use super::estimator::count;
 use super::frames::{numbers, replicates, texts};
 use super::student::{power, survival, upper_quantile};
 use super::tables::push;
-use super::{AnalysisError, Bootstrap, Interval, mean, sd};
+use super::{AnalysisError, Bootstrap, Interval, IntervalMethod, mean, sd};
 
 /// Probability with which the seeds that are asked for would show the effect.
 const POWER: f64 = 0.8;
@@ -708,6 +708,7 @@ impl Estimand {
         paired: bool,
         bootstrap: &Bootstrap,
     ) -> Result<Option<Interval>, AnalysisError> {
+        let bootstrap = Bootstrap { method: IntervalMethod::Percentile, ..*bootstrap };
         let values: Vec<Vec<f64>> =
             samples.values().map(|sample| sample.values.values().copied().collect()).collect();
         let of = |means: Vec<Option<f64>>| {

@@ -22,7 +22,7 @@ mod student;
 mod tables;
 
 pub use area::areas;
-pub use bootstrap::{Bootstrap, Interval};
+pub use bootstrap::{Bootstrap, Hierarchy, Interval, IntervalMethod, Statistic};
 pub use claims::{
     Criterion, Estimand, Hypothesis, PublishedNumber, Verdict, VerdictColumns, verdicts,
 };
@@ -65,4 +65,35 @@ pub enum AnalysisError {
     /// An interval needs resamples.
     #[error("an interval needs at least one resample")]
     NoResamples,
+    /// No method of intervals has this name.
+    #[error(
+        "there is no interval method `{0}`: choose percentile, basic, bca, studentized or bayesian"
+    )]
+    UnknownIntervalMethod(String),
+    /// The Bayesian bootstrap weighs values, which the statistic cannot.
+    #[error(
+        "this statistic has no weighted form, which the Bayesian bootstrap needs: choose another \
+         interval method"
+    )]
+    NoWeightedForm,
+    /// Paired samples belong to the same replicates.
+    #[error(
+        "paired samples need a value of every replicate on both sides, but there are {first} and \
+         {second}: leave out replicates that one of them lacks"
+    )]
+    Unpaired {
+        /// Values of the first.
+        first: usize,
+        /// Values of the second.
+        second: usize,
+    },
+    /// A sample holds NaN or an infinite value.
+    #[error(
+        "value {position} (counted from zero) is NaN or infinite: leave missing values out and \
+         count them"
+    )]
+    NotFinite {
+        /// Its place among all values.
+        position: usize,
+    },
 }

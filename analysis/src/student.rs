@@ -99,7 +99,7 @@ pub(super) fn power(noncentrality: f64, critical: f64, degrees: f64) -> f64 {
 }
 
 /// The regularised incomplete beta function `I_x(a, b)`, with `rest = 1 - x`.
-fn incomplete_beta(a: f64, b: f64, x: f64, rest: f64) -> f64 {
+pub(super) fn incomplete_beta(a: f64, b: f64, x: f64, rest: f64) -> f64 {
     if x <= 0.0 {
         return 0.0;
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::bootstrap::{Draws, parallel_map};
+use super::bootstrap::{Clustered, Draws, Statistic, jackknife_error, parallel_map};
 use super::frames::{Groups, groups, index, numbers, replicates, take, texts};
 use super::{AnalysisError, Bootstrap, Estimator, Interval, estimator, sd};
 
@@ -89,11 +89,14 @@ impl Cell {
         estimator: Estimator,
         bootstrap: &Bootstrap,
         draws: &BTreeMap<usize, Draws>,
-    ) -> Option<Interval> {
-        let draws = draws.get(&self.blocks.len())?;
+    ) -> Result<Option<Interval>, AnalysisError> {
+        let Some(draws) = draws.get(&self.blocks.len()) else { return Ok(None) };
+        if self.blocks.iter().all(|block| block.len() == 1) {
+            let statistic = bootstrap.pooled(estimator, self.blocks.len());
+            return bootstrap.interval_from(&[draws], &[&self.values()], &statistic);
+        }
         let blocks: Vec<&[f64]> = self.blocks.iter().map(Vec::as_slice).collect();
-        bootstrap
-            .interval_from(&[draws], &[&blocks], |strata| estimator.of(&strata.first()?.concat()))
+        bootstrap.interval_from(&[draws], &[&blocks], &Clustered(estimator))
     }
 }
 
@@ -300,7 +303,7 @@ pub fn factor_effects(
         // A replicate that neither side has is no replicate of this contrast.
         let present: Vec<usize> =
             all.iter().copied().filter(|&unit| from.counts[unit] + to.counts[unit] > 0.0).collect();
-        let difference = |picked: &[usize]| Some(to.mean(picked)? - from.mean(picked)?);
+        let contrast = SideContrast { from, to };
         let drawn;
         let draws = if present.len() == units {
             &draws
@@ -308,12 +311,15 @@ pub fn factor_effects(
             drawn = bootstrap.draws(0, present.len());
             &drawn
         };
-        let estimate = difference(&present);
-        let interval = estimate.and_then(|_| {
-            bootstrap.interval_from(&[draws], &[&present], |strata| difference(strata.first()?))
-        });
-        (present.len() as u64, estimate, interval)
-    });
+        let estimate = contrast.of(&[present.clone()]);
+        let interval = match estimate {
+            Some(_) => bootstrap.interval_from(&[draws], &[&present], &contrast)?,
+            None => None,
+        };
+        Ok((present.len() as u64, estimate, interval))
+    })
+    .into_iter()
+    .collect::<Result<Vec<_>, AnalysisError>>()?;
     let texts_of = |text: fn(&(String, Side, Side)) -> &String| {
         contrasts.iter().map(|contrast| text(contrast).clone()).collect::<Vec<_>>()
     };
@@ -377,10 +383,49 @@ impl Side {
         }
     }
 
-    fn mean(&self, picked: &[usize]) -> Option<f64> {
-        let count: f64 = picked.iter().map(|&unit| self.counts[unit]).sum();
-        let sum: f64 = picked.iter().map(|&unit| self.sums[unit]).sum();
+    /// The mean over units, each with a weight.
+    fn mean(&self, units: impl Iterator<Item = (usize, f64)> + Clone) -> Option<f64> {
+        let count: f64 = units.clone().map(|(unit, weight)| weight * self.counts[unit]).sum();
+        let sum: f64 = units.map(|(unit, weight)| weight * self.sums[unit]).sum();
         if count > 0.0 { Some(sum / count) } else { None }
+    }
+}
+
+/// The difference of two sides' means, resampled by the number of the replicate.
+struct SideContrast<'a> {
+    from: &'a Side,
+    to: &'a Side,
+}
+
+impl SideContrast<'_> {
+    fn weigh(&self, units: impl Iterator<Item = (usize, f64)> + Clone) -> Option<f64> {
+        Some(self.to.mean(units.clone())? - self.from.mean(units)?)
+    }
+}
+
+impl Statistic<usize> for SideContrast<'_> {
+    const WEIGHTED: bool = true;
+
+    fn of(&self, strata: &[Vec<usize>]) -> Option<f64> {
+        self.weigh(strata.first()?.iter().map(|unit| (*unit, 1.0)))
+    }
+
+    fn standard_error(&self, strata: &[Vec<usize>]) -> Option<f64> {
+        let units = strata.first()?;
+        let sum = |numbers: &[f64]| units.iter().map(|unit| numbers[*unit]).sum::<f64>();
+        let totals = [self.from, self.to].map(|side| (side, sum(&side.sums), sum(&side.counts)));
+        let without = |unit: &usize| {
+            let [from, to] = totals.map(|(side, sum, count)| {
+                let count = count - side.counts[*unit];
+                (count > 0.0).then(|| (sum - side.sums[*unit]) / count)
+            });
+            Some(to? - from?)
+        };
+        Some(jackknife_error(&[units.iter().filter_map(without).collect()]))
+    }
+
+    fn weighted(&self, strata: &[Vec<usize>], weights: &[&[f64]]) -> Option<f64> {
+        self.weigh(strata.first()?.iter().copied().zip(weights.first()?.iter().copied()))
     }
 }
 
@@ -390,17 +435,19 @@ fn append_estimates(
     samples: &[Vec<f64>],
     estimator: Estimator,
     bootstrap: &Bootstrap,
-) -> PolarsResult<()> {
+) -> Result<(), AnalysisError> {
     let draws = shared_draws(cells, bootstrap);
     let intervals =
-        parallel_map(cells, bootstrap.threads, |cell| cell.interval(estimator, bootstrap, &draws));
+        parallel_map(cells, bootstrap.threads, |cell| cell.interval(estimator, bootstrap, &draws))
+            .into_iter()
+            .collect::<Result<Vec<_>, _>>()?;
     let counts =
         |count: fn(&Cell) -> usize| cells.iter().map(|cell| count(cell) as u64).collect::<Vec<_>>();
     push(table, "n", samples.iter().map(|sample| sample.len() as u64).collect::<Vec<_>>())?;
     push(table, "replicates", counts(|cell| cell.blocks.len()))?;
     push(table, "missing", counts(|cell| cell.missing))?;
     push(table, "estimate", samples.iter().map(|s| estimator.of(s)).collect::<Vec<_>>())?;
-    append_interval(table, &intervals)
+    Ok(append_interval(table, &intervals)?)
 }
 
 fn append_interval(table: &mut DataFrame, intervals: &[Option<Interval>]) -> PolarsResult<()> {
@@ -411,7 +458,7 @@ fn append_interval(table: &mut DataFrame, intervals: &[Option<Interval>]) -> Pol
 fn append_method(table: &mut DataFrame, estimator: &str, by: &Bootstrap) -> PolarsResult<()> {
     let rows = table.height();
     push(table, "estimator", vec![estimator; rows])?;
-    push(table, "interval", vec![Bootstrap::METHOD; rows])?;
+    push(table, "interval", vec![by.method.words(); rows])?;
     push(table, "interval_level", vec![by.level; rows])?;
     push(table, "resamples", vec![by.resamples as u64; rows])
 }

@@ -697,7 +697,7 @@ impl Page<'_> {
             format!(
                 "{} interval ({}, {} resamples)",
                 percent(bootstrap.level),
-                Bootstrap::METHOD,
+                bootstrap.method.words(),
                 grouped(bootstrap.resamples as u64)
             )
         })

@@ -83,7 +83,7 @@ fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String 
 }
 
 fn method(input: &ReportInput<'_>) -> String {
-    format!("{}, level {}", Bootstrap::METHOD, input.options.level)
+    format!("{}, level {}", Bootstrap::tables().method.words(), input.options.level)
 }
 
 /// The table with as many metrics as fit the width, one at least.
