@@ -77,6 +77,8 @@ fn a_summary_by_factors_has_the_means_of_the_runs() {
     // What the numbers are stands beside them.
     assert_eq!(texts(&table, "estimator"), ["mean", "mean"]);
     assert!(texts(&table, "interval")[0].starts_with("percentile bootstrap"));
+    let asked = [QUICKSTART, "summary", "--by", "reward_scaling", "--interval", "bca"];
+    assert!(texts(&written(&asked, "bca.parquet"), "interval")[0].starts_with("BCa bootstrap"));
 }
 
 #[test]

@@ -269,15 +269,11 @@ impl<T: Copy, S: Statistic<T>> Design for Strata<'_, T, S> {
 
     fn resample_with_error(&mut self, resample: usize) -> Option<(f64, f64)> {
         self.draw(resample);
-        Some((
-            self.statistic.of(&self.resampled)?,
-            self.statistic.standard_error(&self.resampled)?,
-        ))
+        Some((self.statistic.of(&self.resampled)?, self.statistic.standard_error(&self.resampled)?))
     }
 
     fn reweight(&mut self, resample: usize) -> Option<f64> {
-        let weights: Vec<&[f64]> =
-            self.draws.iter().map(|draws| draws.weights(resample)).collect();
+        let weights: Vec<&[f64]> = self.draws.iter().map(|draws| draws.weights(resample)).collect();
         self.statistic.weighted(&self.sample, &weights)
     }
 }

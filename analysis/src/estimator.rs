@@ -277,7 +277,11 @@ mod tests {
                 let shuffled: Vec<f64> = VALUES[..n].iter().rev().copied().collect();
                 let expected = estimator.of(&shuffled).unwrap();
                 for weight in [1.0, 0.1] {
-                    close(estimator.weighted(&shuffled, &vec![weight; n]).unwrap(), expected, 1e-12);
+                    close(
+                        estimator.weighted(&shuffled, &vec![weight; n]).unwrap(),
+                        expected,
+                        1e-12,
+                    );
                 }
             }
             assert_eq!(estimator.weighted(&[], &[]), None);

@@ -120,7 +120,7 @@ fn shared_draws(cells: &[Cell], bootstrap: &Bootstrap) -> BTreeMap<usize, Draws>
 /// | `replicates` | distinct replicates among them |
 /// | `missing` | rows left out because the value is null, NaN or infinite |
 /// | `estimate` | null where `n` is 0 |
-/// | `low`, `high` | interval; null below two replicates |
+/// | `low`, `high` | interval; null below two replicates, and where the [`IntervalMethod`](super::IntervalMethod) has none |
 /// | `sd` | sample standard deviation (divisor `n - 1`); null below two values |
 /// | `min`, `max` | extremes; null where `n` is 0 |
 /// | `estimator`, `interval` | what the estimate and the interval are |
@@ -274,8 +274,9 @@ fn grid(mut x: Vec<f64>, points: usize) -> Vec<f64> {
 ///
 /// One row a factor and level beyond the first: `factor`, `from`, `to`, `n_from`, `n_to`,
 /// `replicates`, `missing`, `estimate` (null where either side has no value), `low`, `high` (null
-/// below two replicates), `estimator`, `interval`, `interval_level`, `resamples`. The levels are compared
-/// one by one; the intervals are not simultaneous.
+/// below two replicates, and where the [`IntervalMethod`](super::IntervalMethod) has none), `estimator`, `interval`,
+/// `interval_level`, `resamples`. The levels are compared one by one; the intervals are not
+/// simultaneous.
 ///
 /// # Errors
 /// As [`summarise`].

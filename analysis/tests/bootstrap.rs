@@ -19,9 +19,8 @@ use simulation::{Method, Population, coverage};
 const ESTIMATORS: [Estimator; 3] = [Estimator::Mean, Estimator::Iqm, Estimator::Median];
 
 /// Fifteen skewed values.
-const SAMPLE: [f64; 15] = [
-    0.31, 0.42, 0.55, 0.61, 0.77, 0.90, 1.02, 1.18, 1.35, 1.61, 1.94, 2.40, 2.95, 3.90, 6.20,
-];
+const SAMPLE: [f64; 15] =
+    [0.31, 0.42, 0.55, 0.61, 0.77, 0.90, 1.02, 1.18, 1.35, 1.61, 1.94, 2.40, 2.95, 3.90, 6.20];
 
 fn by(method: IntervalMethod, resamples: usize) -> Bootstrap {
     Bootstrap { method, resamples, ..Bootstrap::tables() }
@@ -183,7 +182,8 @@ fn what_has_no_interval_says_so() {
             assert_eq!(bootstrap.clustered(&[&[], &[]], estimator).unwrap(), None);
             let error = bootstrap.sample(&[1.0, f64::NAN], estimator).unwrap_err();
             assert!(matches!(error, AnalysisError::NotFinite { position: 1 }));
-            let error = bootstrap.paired(&[1.0, 2.0], &[f64::INFINITY, 2.0], estimator).unwrap_err();
+            let error =
+                bootstrap.paired(&[1.0, 2.0], &[f64::INFINITY, 2.0], estimator).unwrap_err();
             assert!(matches!(error, AnalysisError::NotFinite { position: 2 }));
             let error = bootstrap.paired(&SAMPLE, &SAMPLE[1..], estimator).unwrap_err();
             assert!(matches!(error, AnalysisError::Unpaired { first: 15, second: 14 }));

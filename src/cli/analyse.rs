@@ -13,7 +13,7 @@ use crate::analyse::{Analysis, Question, answer};
 use crate::cli::frame;
 use crate::store::ResultsDirectory;
 use crate::study::StudyFile;
-use analysis::{Bootstrap, Estimator};
+use analysis::{Bootstrap, Estimator, IntervalMethod};
 
 /// Writes a table of statistics with its method beside every number.
 #[derive(Args, Clone, Debug)]
@@ -40,6 +40,9 @@ pub struct AnalyseArgs {
     /// What is estimated.
     #[arg(long, value_enum, default_value_t)]
     pub estimator: EstimatorArg,
+    /// How the intervals are made.
+    #[arg(long, value_enum, value_name = "METHOD", default_value_t)]
+    pub interval: IntervalArg,
     /// Bootstrap resamples; by default 10000, along curves 2000.
     #[arg(long, value_name = "N")]
     pub resamples: Option<NonZeroUsize>,
@@ -100,6 +103,34 @@ impl From<EstimatorArg> for Estimator {
     }
 }
 
+/// A method of bootstrap intervals on the command line.
+#[derive(ValueEnum, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IntervalArg {
+    /// Quantiles of the resampled estimates.
+    #[default]
+    Percentile,
+    /// The percentile interval mirrored at the estimate.
+    Basic,
+    /// Bias-corrected and accelerated.
+    Bca,
+    /// The bootstrap-t; covers best, at some cost.
+    Studentized,
+    /// Quantiles of the estimates under random Dirichlet weights.
+    Bayesian,
+}
+
+impl From<IntervalArg> for IntervalMethod {
+    fn from(method: IntervalArg) -> Self {
+        match method {
+            IntervalArg::Percentile => Self::Percentile,
+            IntervalArg::Basic => Self::Basic,
+            IntervalArg::Bca => Self::Bca,
+            IntervalArg::Studentized => Self::Studentized,
+            IntervalArg::Bayesian => Self::Bayesian,
+        }
+    }
+}
+
 fn condition(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((column, value)) if !column.is_empty() => Ok((column.into(), value.into())),
@@ -140,6 +171,13 @@ pub fn execute(
     };
     let resamples = args.resamples.map_or(default.resamples, NonZeroUsize::get);
     let keep = conditions(&args.keep);
+    let bootstrap = Bootstrap {
+        method: args.interval.into(),
+        resamples,
+        level: args.level,
+        seed: args.seed,
+        ..default
+    };
     let question = Question {
         analysis,
         table: args.table.as_deref(),
@@ -147,7 +185,7 @@ pub fn execute(
         by: &args.by,
         keep: &keep,
         estimator: args.estimator.into(),
-        bootstrap: Bootstrap { resamples, level: args.level, seed: args.seed, ..default },
+        bootstrap,
     };
     let mut table = answer(&results, &question)?;
     match (&args.out, format) {

@@ -22,14 +22,8 @@ fn main() {
                 let t = (estimator == Estimator::Mean).then_some(Method::T);
                 let methods = t.into_iter().chain(IntervalMethod::ALL.map(Method::Bootstrap));
                 for method in methods {
-                    let found = coverage(
-                        population,
-                        estimator,
-                        method,
-                        n,
-                        resamples as usize,
-                        samples,
-                    );
+                    let found =
+                        coverage(population, estimator, method, n, resamples as usize, samples);
                     println!(
                         "{:6} {:11} n {n:3}  {:11}  {:5.2}  {:5.2} ± {:.2}  {:5.2}  width {:6.3}  none {:.2}",
                         estimator.name(),

@@ -39,7 +39,7 @@ impl Population {
             (Self::Bimodal, Estimator::Median) => 5.434_051_212_796_593,
             (Self::Exponential, Estimator::Mean) => 1.0,
             (Self::Exponential, Estimator::Iqm) => 0.738_375_928_117_726_1,
-            (Self::Exponential, Estimator::Median) => 0.693_147_180_559_945_3,
+            (Self::Exponential, Estimator::Median) => std::f64::consts::LN_2,
             (Self::Lognormal, Estimator::Mean) => 1.648_721_270_700_128_2,
             (Self::Lognormal, Estimator::Iqm) => 1.072_922_743_253_436_3,
             (Self::Lognormal, Estimator::Median) => 1.0,

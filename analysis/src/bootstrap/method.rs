@@ -34,11 +34,13 @@ pub enum IntervalMethod {
     /// Standard errors have closed forms for one sample: of the mean; of the interquartile mean from
     /// the winsorised variance (Tukey and McLaughlin 1963, Sankhya A 25, 331-352); of the median as
     /// an inner bootstrap of infinitely many resamples would find it (Maritz and Jarrett 1978, JASA
-    /// 73, 194-196). Of anything else the jackknife over the resampled units gives it, which for a
-    /// median is not consistent.
+    /// 73, 194-196). In other designs, a median has that of an inner bootstrap of 50 resamples, since
+    /// the jackknife is not consistent for it; everything else has that of the jackknife over the
+    /// resampled units.
     ///
     /// A resample of equal values has no standard error, and lies infinitely far off. Where an end
-    /// would be infinite there is no interval: below four replicates, or with many ties.
+    /// would be infinite there is no interval: below four replicates, and of an interquartile mean
+    /// or a median also with a few more, or with many ties.
     Studentized,
     /// The Bayesian bootstrap (Rubin 1981, Annals of Statistics 9, 130-134): quantiles of the
     /// statistic under random weights, Dirichlet with all parameters 1, that take the place of how
@@ -131,7 +133,12 @@ fn percentile(sorted: &[f64], tail: f64) -> Option<Interval> {
     Some(Interval { low: quantile(sorted, tail)?, high: quantile(sorted, 1.0 - tail)? })
 }
 
-pub(super) fn bca(sorted: &[f64], estimate: f64, jackknife: &[Vec<f64>], tail: f64) -> Option<Interval> {
+pub(super) fn bca(
+    sorted: &[f64],
+    estimate: f64,
+    jackknife: &[Vec<f64>],
+    tail: f64,
+) -> Option<Interval> {
     let bias = bias(sorted, estimate)?;
     let acceleration = acceleration(jackknife);
     let probability = |z: f64| {

@@ -59,9 +59,8 @@ fn all_resamples_are_there_once() {
 #[test]
 fn one_sample_has_scipys_intervals() {
     use IntervalMethod::{Basic, Bca, Percentile, Studentized};
-    let of = |estimator, method| {
-        exact(&[&A], &Pooled::new(estimator, 5, method == Studentized), method)
-    };
+    let of =
+        |estimator, method| exact(&[&A], &Pooled::new(estimator, 5, method == Studentized), method);
     close(of(Estimator::Mean, Percentile), 1.1, 5.65);
     close(of(Estimator::Mean, Basic), 0.55, 5.1);
     close(of(Estimator::Mean, Bca), 1.4, 6.5);
