@@ -28,14 +28,12 @@ use polars::prelude::*;
 
 use super::estimator::count;
 use super::frames::{numbers, replicates, texts};
-use super::student::{power, survival, upper_quantile};
+use super::power::{MOST_SEEDS, POWER, fewest_seeds, t_power};
+use super::samples::{Sample, Samples};
+use super::student::{satterthwaite, survival, upper_quantile};
 use super::tables::push;
 use super::{AnalysisError, Bootstrap, Interval, IntervalMethod, mean, sd};
 
-/// Probability with which the seeds that are asked for would show the effect.
-const POWER: f64 = 0.8;
-/// Seeds a group that are worth asking for at most.
-const MOST_SEEDS: u64 = 1_000_000;
 /// Groups that a note names at most.
 const MOST_NAMES: usize = 2;
 /// Level of the intervals that publications give.
@@ -205,45 +203,6 @@ pub fn verdicts(
     table(hypotheses, &findings, bootstrap.level)
 }
 
-/// The values of a group by replicate, and how many rows had none.
-#[derive(Default)]
-struct Sample {
-    values: BTreeMap<usize, f64>,
-    missing: u64,
-}
-
-#[derive(Default)]
-struct Samples<'a> {
-    groups: BTreeMap<&'a str, Sample>,
-}
-
-impl<'a> Samples<'a> {
-    fn new(groups: &'a [Option<String>], replicates: &[usize], values: &[Option<f64>]) -> Self {
-        let mut rows: BTreeMap<&str, (BTreeMap<usize, Vec<f64>>, u64)> = BTreeMap::new();
-        for ((group, replicate), value) in groups.iter().zip(replicates).zip(values) {
-            let Some(group) = group else { continue };
-            let (of_group, missing) = rows.entry(group).or_default();
-            match value {
-                Some(value) => of_group.entry(*replicate).or_default().push(*value),
-                None => *missing += 1,
-            }
-        }
-        let averaged = |mut rows: Vec<f64>| {
-            // In order, so that the order of rows shows in not even the last bit.
-            rows.sort_unstable_by(f64::total_cmp);
-            mean(&rows)
-        };
-        let sample = |(of_group, missing): (BTreeMap<usize, Vec<f64>>, u64)| Sample {
-            values: of_group
-                .into_iter()
-                .filter_map(|(replicate, rows)| Some((replicate, averaged(rows)?)))
-                .collect(),
-            missing,
-        };
-        Self { groups: rows.into_iter().map(|(group, rows)| (group, sample(rows))).collect() }
-    }
-}
-
 /// A weighted sum of group means as the data have it.
 struct Contrast {
     /// Its value.
@@ -292,27 +251,17 @@ impl Contrast {
             let (squared_error, degrees) = (variance / n.max(1.0), (n - 1.0).max(1.0));
             return Self { value, squared_error, degrees, variance, degrees_each: 1.0 };
         }
-        // Welch and Satterthwaite.
-        let (mut squared_error, mut squares) = (0.0, 0.0);
-        let (mut variance, mut variance_squares) = (0.0, 0.0);
-        let mut fewest = f64::INFINITY;
-        for (weight, sample) in &parts {
-            let n = count(sample.values.len());
-            let of_one = (weight * sd(&values(sample)).unwrap_or_default()).powi(2);
-            squared_error += of_one / n;
-            squares += (of_one / n).powi(2) / (n - 1.0);
-            variance += of_one;
-            variance_squares += of_one.powi(2);
-            fewest = fewest.min(n - 1.0);
-        }
-        let constant = variance_squares == 0.0;
-        Self {
-            value,
-            squared_error,
-            degrees: if constant { fewest.max(1.0) } else { squared_error.powi(2) / squares },
-            variance,
-            degrees_each: if constant { 1.0 } else { variance.powi(2) / variance_squares },
-        }
+        let variances: Vec<(f64, f64)> = parts
+            .iter()
+            .map(|(weight, sample)| {
+                let of_one = (weight * sd(&values(sample)).unwrap_or_default()).powi(2);
+                (of_one, count(sample.values.len()))
+            })
+            .collect();
+        let (squared_error, degrees) = satterthwaite(variances.iter().copied());
+        // With two replicates each, a further one adds as many degrees as there are.
+        let (of_two, degrees_each) = satterthwaite(variances.iter().map(|(v, _)| (*v, 2.0)));
+        Self { value, squared_error, degrees, variance: 2.0 * of_two, degrees_each }
     }
 
     /// Standard error and degrees of freedom.
@@ -443,10 +392,7 @@ impl Estimated {
             let (error, degrees) = contrast.error(Seeds::Each(seeds));
             let value = contrast.value + shift;
             let towards = if positive { value } else { -value };
-            if error == 0.0 {
-                return if towards > 0.0 { 1.0 } else { 0.0 };
-            }
-            power(towards / error, quantiles.upper(tail, degrees), degrees)
+            t_power(towards, error, quantiles.upper(tail, degrees), degrees)
         };
         if positive {
             self.largest(|contrast| of(contrast, tails.0))
@@ -784,27 +730,6 @@ fn smallest_alpha(holds: impl Fn(f64) -> bool) -> f64 {
         }
     }
     high.exp()
-}
-
-/// The smallest number of seeds, two at least, from which on something holds.
-fn fewest_seeds(enough: impl Fn(u64) -> bool) -> Option<u64> {
-    let mut high = 2;
-    while !enough(high) {
-        if high == MOST_SEEDS {
-            return None;
-        }
-        high = (2 * high).min(MOST_SEEDS);
-    }
-    let mut low = high / 2;
-    while high - low > 1 {
-        let middle = u64::midpoint(low, high);
-        if enough(middle) {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    Some(high)
 }
 
 fn table(

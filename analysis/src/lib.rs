@@ -16,8 +16,15 @@
 mod area;
 mod bootstrap;
 mod claims;
+mod compare;
+mod comparison;
+mod correction;
+mod correlation;
 mod estimator;
 mod frames;
+mod power;
+mod ranks;
+mod samples;
 mod student;
 mod tables;
 
@@ -26,7 +33,21 @@ pub use bootstrap::{Bootstrap, Hierarchy, Interval, IntervalMethod, Statistic};
 pub use claims::{
     Criterion, Estimand, Hypothesis, PublishedNumber, Verdict, VerdictColumns, verdicts,
 };
+pub use compare::{
+    ComparisonColumns, ComparisonOptions, ComparisonTest, DifferenceInterval, Pairs, compare_groups,
+};
+pub use comparison::{
+    Alternative, EffectSize, PermutationResult, Permutations, RankResult, TResult, effect_size,
+    mann_whitney_u, paired_permutation, paired_t, permutation, probability_of_improvement, welch,
+    wilcoxon,
+};
+pub use correction::{Correction, correct};
+pub use correlation::{Correlation, CorrelationColumns, CorrelationResult, correlations};
 pub use estimator::{Estimator, iqm, mean, median, quantile, sd};
+pub use power::{
+    Effect, PowerOptions, TTest, detectable_effect, power, power_table, sd_upper_bound,
+    seeds_needed,
+};
 pub use tables::{CurveColumns, FactorLevels, SummaryColumns, curves, factor_effects, summarise};
 
 /// Why an analysis could not be made.
@@ -63,7 +84,7 @@ pub enum AnalysisError {
         run: String,
     },
     /// An interval needs resamples.
-    #[error("an interval needs at least one resample")]
+    #[error("an interval needs at least one resample, and a permutation test one permutation")]
     NoResamples,
     /// No method of intervals has this name.
     #[error(
@@ -87,13 +108,67 @@ pub enum AnalysisError {
         /// Values of the second.
         second: usize,
     },
+    /// A sample is too small.
+    #[error("{what} needs at least {needed} values on either side, not {found}")]
+    TooFew {
+        /// What needs more.
+        what: &'static str,
+        /// How many.
+        needed: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// Nothing varies, so that there is no scale to hold a difference against.
+    #[error(
+        "{0} needs values that vary: these are constant; a rank or permutation test still has an \
+         answer"
+    )]
+    NoVariance(&'static str),
+    /// A value is NaN or infinite, or so large that its square is.
+    #[error("{0} takes finite numbers only: leave missing values out first")]
+    NotFinite(&'static str),
     /// A sample holds NaN or an infinite value.
     #[error(
         "value {position} (counted from zero) is NaN or infinite: leave missing values out and \
          count them"
     )]
-    NotFinite {
+    NotFiniteAt {
         /// Its place among all values.
         position: usize,
     },
+    /// A named group does not occur.
+    #[error("column `{column}` has no group `{group}`")]
+    NoGroup {
+        /// The column of groups.
+        column: String,
+        /// The name.
+        group: String,
+    },
+    /// A probability is out of range.
+    #[error("{what} must lie strictly between 0 and 1, not {value}")]
+    Probability {
+        /// What it is.
+        what: &'static str,
+        /// The number.
+        value: f64,
+    },
+    /// A p value is out of range.
+    #[error("a p value lies between 0 and 1, not at {0}")]
+    PValue(f64),
+    /// A number is negative that must not be, or not finite.
+    #[error("{what} cannot be {value}")]
+    Negative {
+        /// What it is.
+        what: &'static str,
+        /// The number.
+        value: f64,
+    },
+}
+
+fn probability(what: &'static str, value: f64) -> Result<(), AnalysisError> {
+    if value > 0.0 && value < 1.0 {
+        Ok(())
+    } else {
+        Err(AnalysisError::Probability { what, value })
+    }
 }

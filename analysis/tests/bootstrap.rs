@@ -181,10 +181,10 @@ fn what_has_no_interval_says_so() {
             assert_eq!(bootstrap.clustered(&[&SAMPLE], estimator).unwrap(), None);
             assert_eq!(bootstrap.clustered(&[&[], &[]], estimator).unwrap(), None);
             let error = bootstrap.sample(&[1.0, f64::NAN], estimator).unwrap_err();
-            assert!(matches!(error, AnalysisError::NotFinite { position: 1 }));
+            assert!(matches!(error, AnalysisError::NotFiniteAt { position: 1 }));
             let error =
                 bootstrap.paired(&[1.0, 2.0], &[f64::INFINITY, 2.0], estimator).unwrap_err();
-            assert!(matches!(error, AnalysisError::NotFinite { position: 2 }));
+            assert!(matches!(error, AnalysisError::NotFiniteAt { position: 2 }));
             let error = bootstrap.paired(&SAMPLE, &SAMPLE[1..], estimator).unwrap_err();
             assert!(matches!(error, AnalysisError::Unpaired { first: 15, second: 14 }));
             let none = Bootstrap { resamples: 0, ..bootstrap };

@@ -237,7 +237,7 @@ impl Bootstrap {
 
 fn finite<'a>(mut values: impl Iterator<Item = &'a f64>) -> Result<(), AnalysisError> {
     match values.position(|value| !value.is_finite()) {
-        Some(position) => Err(AnalysisError::NotFinite { position }),
+        Some(position) => Err(AnalysisError::NotFiniteAt { position }),
         None => Ok(()),
     }
 }
