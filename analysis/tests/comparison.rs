@@ -63,6 +63,10 @@ fn interval_is(found: Interval, low: f64, high: f64) {
     close(found.high, high);
 }
 
+/// Two samples, two things that a test says of them, and its p values of the alternatives in the
+/// order of `Alternative::ALL`: two-sided, less, greater.
+type Case<'a, T> = (&'a [f64], &'a [f64], T, f64, [f64; 3]);
+
 type PermutationTest =
     fn(&[f64], &[f64], Alternative, Permutations) -> Result<PermutationResult, AnalysisError>;
 
@@ -70,12 +74,9 @@ fn permutations(most: u64) -> Permutations {
     Permutations { most, seed: 0, threads: 1 }
 }
 
-// p values below are of the alternatives in the order of `Alternative::ALL`: two-sided, less,
-// greater.
-
 #[test]
 fn welch_is_that_of_scipy() {
-    let cases: [(&[f64], &[f64], f64, f64, [f64; 3]); 3] = [
+    let cases: [Case<'_, f64>; 3] = [
         (
             &A,
             &C,
@@ -108,7 +109,7 @@ fn welch_is_that_of_scipy() {
     }
     let result = welch(&TD3, &SAC, Alternative::Less, 0.95).unwrap();
     close(result.difference, 956.456_000_000_000_1);
-    interval_is(result.interval, -862.940_873_376_482_6, 2775.852_873_376_483);
+    interval_is(result.interval, -862.940_873_376_482_6, 2_775.852_873_376_483);
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn t_tests_without_spread_or_values_are_errors() {
 fn mann_whitney_is_that_of_scipy() {
     let (steps_x, steps_y, wide_x, wide_y) = (steps_x(), steps_y(), wide_x(), wide_y());
     let eight = &long_y()[..8];
-    let cases: [(&[f64], &[f64], bool, f64, [f64; 3]); 5] = [
+    let cases: [Case<'_, bool>; 5] = [
         (
             &A,
             &C,
@@ -231,7 +232,7 @@ fn rank_tests_of_what_does_not_differ_say_so() {
 fn wilcoxon_is_that_of_scipy() {
     let (long_x, long_y, steps_x, steps_y) = (long_x(), long_y(), steps_x(), steps_y());
     let (wide_x, wide_y) = (wide_x(), wide_y());
-    let cases: [(&[f64], &[f64], bool, f64, [f64; 3]); 6] = [
+    let cases: [Case<'_, bool>; 6] = [
         (&A, &B, true, 0.0, [0.0625, 0.031_25, 1.0]),
         (&TIED_X, &TIED_Y, true, 16.0, [0.343_75, 0.906_25, 0.171_875]),
         (&long_x, &long_y, true, 53.0, [0.294_921_875, 0.863_525_390_625, 0.147_460_937_5]),
@@ -269,7 +270,7 @@ fn wilcoxon_is_that_of_scipy() {
 #[test]
 fn enumerated_permutations_are_those_of_scipy() {
     let (long_x, long_y) = (long_x(), long_y());
-    let independent: [(&[f64], &[f64], u64, f64, [f64; 3]); 3] = [
+    let independent: [Case<'_, u64>; 3] = [
         (
             &A,
             &C,
@@ -292,7 +293,7 @@ fn enumerated_permutations_are_those_of_scipy() {
             [0.523_310_023_310_023_3, 0.809_149_184_149_184_1, 0.261_655_011_655_011_65],
         ),
     ];
-    let paired: [(&[f64], &[f64], u64, f64, [f64; 3]); 3] = [
+    let paired: [Case<'_, u64>; 3] = [
         (&A, &B, 32, -1.08, [0.0625, 0.031_25, 1.0]),
         (&TIED_X, &TIED_Y, 128, 1.0, [0.343_75, 0.906_25, 0.171_875]),
         (
@@ -556,7 +557,7 @@ fn colas_five_seeds_do_not_tell_sac_from_td3() {
     is(&table, "p_value", 0, 0.227_621_693_345_636_12);
     is(&table, "estimate", 0, 956.456_000_000_000_1);
     is(&table, "low", 0, -862.940_873_376_482_6);
-    is(&table, "high", 0, 2775.852_873_376_483);
+    is(&table, "high", 0, 2_775.852_873_376_483);
     assert_eq!(flag(&table, "rejected", 0), Some(false));
     assert_eq!(text(&table, "from", 0), Some("td3"));
     assert_eq!(text(&table, "to", 0), Some("sac"));
