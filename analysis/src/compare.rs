@@ -5,7 +5,7 @@ use polars::prelude::*;
 use super::bootstrap::parallel_map;
 use super::comparison::{
     Alternative, Permutations, effect_size, mann_whitney_u, paired_permutation, paired_t,
-    permutation, probability_of_improvement, welch, wilcoxon,
+    permutation, probability_of_superiority, welch, wilcoxon,
 };
 use super::correction::append_adjusted;
 use super::frames::{numbers, replicates, texts};
@@ -264,7 +264,7 @@ impl Row {
             interval,
             tested,
             effect,
-            improvement: probability_of_improvement(&before, &after),
+            improvement: probability_of_superiority(&before, &after),
             note: if notes.is_empty() { None } else { Some(notes.join("; ")) },
         })
     }

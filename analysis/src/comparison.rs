@@ -187,7 +187,7 @@ pub struct RankResult {
 
 /// Probability that a value of the second sample exceeds one of the first, ties counted half
 /// (rliable's probability of improvement on one task); `None` where a sample is empty.
-pub fn probability_of_improvement(first: &[f64], second: &[f64]) -> Option<f64> {
+pub fn probability_of_superiority(first: &[f64], second: &[f64]) -> Option<f64> {
     let pairs = count(first.len()) * count(second.len());
     if pairs > 0.0 { Some(u_of_second(first, second).0 / pairs) } else { None }
 }

@@ -193,15 +193,22 @@ pub fn iqm(sample: &[f64]) -> Option<f64> {
 
 /// The median; the mean of the middle two where their number is even.
 pub fn median(sample: &[f64]) -> Option<f64> {
-    let sorted = sorted(sample);
-    let middle = sorted.len() / 2;
-    if sorted.is_empty() {
-        None
-    } else if sorted.len() % 2 == 1 {
-        Some(sorted[middle])
-    } else {
-        mean(&sorted[middle - 1..=middle])
+    median_of(&mut sample.to_vec())
+}
+
+/// As [`median`], of a sample whose order may change.
+pub(super) fn median_of(sample: &mut [f64]) -> Option<f64> {
+    let middle = sample.len() / 2;
+    if sample.is_empty() {
+        return None;
     }
+    let even = sample.len() % 2 == 0;
+    let (below, &mut upper, _) = sample.select_nth_unstable_by(middle, f64::total_cmp);
+    if !even {
+        return Some(upper);
+    }
+    let lower = below.iter().copied().max_by(f64::total_cmp)?;
+    mean(&[lower, upper])
 }
 
 /// The sample standard deviation, with the divisor `n - 1`; `None` below two values.

@@ -25,6 +25,7 @@ mod frames;
 mod power;
 mod ranks;
 mod samples;
+mod scores;
 mod student;
 mod tables;
 
@@ -38,7 +39,7 @@ pub use compare::{
 };
 pub use comparison::{
     Alternative, EffectSize, PermutationResult, Permutations, RankResult, TResult, effect_size,
-    mann_whitney_u, paired_permutation, paired_t, permutation, probability_of_improvement, welch,
+    mann_whitney_u, paired_permutation, paired_t, permutation, probability_of_superiority, welch,
     wilcoxon,
 };
 pub use correction::{Correction, correct};
@@ -47,6 +48,11 @@ pub use estimator::{Estimator, iqm, mean, median, quantile, sd};
 pub use power::{
     Effect, PowerOptions, TTest, detectable_effect, power, power_table, sd_upper_bound,
     seeds_needed,
+};
+pub use scores::{
+    Aggregate, ProfileOf, Resampled, ScoreColumns, Scores, TaskReference, Thresholds,
+    aggregate_scores, long_scores, normalise_scores, performance_profiles,
+    probability_of_improvement, survival, win_rates,
 };
 pub use tables::{CurveColumns, FactorLevels, SummaryColumns, curves, factor_effects, summarise};
 
@@ -64,6 +70,45 @@ pub enum AnalysisError {
         /// The first such row.
         row: usize,
     },
+    /// A row has no method or task, so its score belongs nowhere.
+    #[error("column `{column}` is empty in row {row} (counted from zero)")]
+    NoLabel {
+        /// The column.
+        column: String,
+        /// The first such row.
+        row: usize,
+    },
+    /// A method has two scores of one task and replicate.
+    #[error(
+        "row {row} (counted from zero) is a second score of method `{method}` on task `{task}` with \
+         the same replicate; aggregate repeated rows first"
+    )]
+    RepeatedScore {
+        /// The method.
+        method: String,
+        /// The task.
+        task: String,
+        /// The later row.
+        row: usize,
+    },
+    /// Scores of a task cannot be normalised.
+    #[error("task `{task}` has no reference scores to normalise by")]
+    NoReference {
+        /// The task.
+        task: String,
+    },
+    /// Reference scores between which nothing can be placed.
+    #[error("the reference scores of task `{task}` must be two different finite numbers")]
+    Reference {
+        /// The task.
+        task: String,
+    },
+    /// The target of an optimality gap.
+    #[error("the target of an optimality gap must be finite, not {0}")]
+    Target(f64),
+    /// A threshold of a profile.
+    #[error("a threshold must be finite, not {0}")]
+    Threshold(f64),
     /// The level of an interval is not a probability.
     #[error("the level of an interval must lie strictly between 0 and 1, not {0}")]
     Level(f64),

@@ -254,7 +254,7 @@ impl RunCurve {
 }
 
 /// The distinct numbers, thinned evenly to at most `points` (two at least).
-fn grid(mut x: Vec<f64>, points: usize) -> Vec<f64> {
+pub(super) fn grid(mut x: Vec<f64>, points: usize) -> Vec<f64> {
     x.sort_unstable_by(f64::total_cmp);
     x.dedup();
     let (points, last) = (points.max(2), x.len().saturating_sub(1));

@@ -7,7 +7,7 @@ use analysis::{
     Alternative, AnalysisError, Bootstrap, ComparisonColumns, ComparisonOptions, ComparisonTest,
     Correction, DifferenceInterval, Interval, Pairs, PermutationResult, Permutations,
     compare_groups, correct, effect_size, mann_whitney_u, paired_permutation, paired_t,
-    permutation, probability_of_improvement, welch, wilcoxon,
+    permutation, probability_of_superiority, welch, wilcoxon,
 };
 use polars::df;
 use polars::prelude::*;
@@ -374,9 +374,9 @@ fn effect_sizes_are_their_closed_forms() {
         let effect = effect_size(&A, second).unwrap();
         close(effect.cohens_d, d);
         close(effect.hedges_g, g);
-        close(probability_of_improvement(&A, second).unwrap(), improvement);
+        close(probability_of_superiority(&A, second).unwrap(), improvement);
     }
-    assert_eq!(probability_of_improvement(&[], &A), None);
+    assert_eq!(probability_of_superiority(&[], &A), None);
     assert!(matches!(effect_size(&[1.0; 2], &[2.0; 2]), Err(AnalysisError::NoVariance(_))));
 }
 
