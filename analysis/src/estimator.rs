@@ -202,7 +202,7 @@ pub(super) fn median_of(sample: &mut [f64]) -> Option<f64> {
     if sample.is_empty() {
         return None;
     }
-    let even = sample.len() % 2 == 0;
+    let even = sample.len().is_multiple_of(2);
     let (below, &mut upper, _) = sample.select_nth_unstable_by(middle, f64::total_cmp);
     if !even {
         return Some(upper);
