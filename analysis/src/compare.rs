@@ -384,7 +384,9 @@ fn table(
     let bootstrap = &options.bootstrap;
     let (method, resamples) = match (options.interval, options.paired) {
         (DifferenceInterval::T, paired) => (ComparisonTest::T.words(paired), None),
-        (DifferenceInterval::Bootstrap, _) => (Bootstrap::METHOD, Some(bootstrap.resamples as u64)),
+        (DifferenceInterval::Bootstrap, _) => {
+            (bootstrap.method.words(), Some(bootstrap.resamples as u64))
+        }
     };
     let mut table = DataFrame::new(height, vec![])?;
     push(&mut table, "from", rows.iter().map(|r| r.from.as_str()).collect::<Vec<_>>())?;

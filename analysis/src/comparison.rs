@@ -10,7 +10,7 @@ use super::bootstrap::parallel_map;
 use super::estimator::count;
 use super::ranks::{Tails, mann_whitney, midranks, signed_ranks, tie_term};
 use super::student::{satterthwaite, survival, upper_quantile};
-use super::{AnalysisError, Interval, mean, probability, sd};
+use super::{AnalysisError, Interval, mean, sd};
 
 /// Samples up to this size have an exact Mann-Whitney test if there are no ties.
 const MOST_EXACT_RANKS: usize = 8;

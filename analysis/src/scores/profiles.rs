@@ -11,7 +11,7 @@ use super::{ScoreColumns, Scores, read};
 use crate::estimator::count;
 use crate::frames::{Groups, groups, numbers, replicates};
 use crate::tables::{SummaryColumns, grid, push};
-use crate::{AnalysisError, Bootstrap, Interval};
+use crate::{AnalysisError, Bootstrap, Interval, IntervalMethod};
 
 /// Where a profile is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -171,8 +171,6 @@ fn profile(
     Ok((estimates.into_iter().map(Some).collect(), found))
 }
 
-/// Method of the intervals of [`survival`].
-const OVER_REPLICATES: &str = Bootstrap::METHOD;
 
 /// The fraction of values strictly above each threshold, group by group, with pointwise intervals:
 /// the survival curve of the pooled values.
@@ -223,7 +221,7 @@ pub fn survival(
             rows.add(group, "fraction of values above tau".to_owned(), estimate, interval);
         }
     }
-    let table = rows.table(&keys, OVER_REPLICATES, bootstrap, |table| {
+    let table = rows.table(&keys, IntervalMethod::Percentile.words(), bootstrap, |table| {
         push(table, "tau", tau_column)?;
         for (name, column) in ["n", "replicates", "missing"].iter().zip(counts) {
             push(table, name, column)?;
