@@ -132,14 +132,7 @@ pub fn welch(
 ) -> Result<TResult, AnalysisError> {
     const NAME: &str = "Welch's t test";
     let (first, second) = (checked(NAME, first, 2)?, checked(NAME, second, 2)?);
-    if constant(&first, 0.0) && constant(&second, 0.0) {
-        return Err(AnalysisError::NoVariance(NAME));
-    }
-    let of_one = |sample: &[f64]| {
-        // Rounding in the mean would make a constant sample vary.
-        let sd = if constant(sample, 0.0) { 0.0 } else { sd(sample).unwrap_or_default() };
-        (sd * sd, count(sample.len()))
-    };
+    let of_one = |sample: &[f64]| (sd(sample).unwrap_or_default().powi(2), count(sample.len()));
     let (variance, degrees) = satterthwaite([of_one(&first), of_one(&second)].into_iter());
     let difference = difference(&first, &second);
     TResult::new(NAME, difference, variance.sqrt(), degrees, alternative, level)
@@ -158,15 +151,19 @@ pub fn paired_t(
 ) -> Result<TResult, AnalysisError> {
     const NAME: &str = "the paired t test";
     let differences = differences(NAME, first, second, 2)?;
-    let largest = first.iter().chain(second).fold(0.0, |largest: f64, v| largest.max(v.abs()));
-    // The rounding of either value and of their difference.
-    if constant(&differences, 4.0 * f64::EPSILON * largest) {
-        return Err(AnalysisError::NoVariance(NAME));
-    }
     let n = count(differences.len());
-    let error = sd(&differences).unwrap_or_default() / n.sqrt();
+    let error = sd_within(first, second).unwrap_or_default() / n.sqrt();
     let difference = mean(&differences).unwrap_or_default();
     TResult::new(NAME, difference, error, n - 1.0, alternative, level)
+}
+
+/// Standard deviation of the differences within pairs; zero where they are equal to within the
+/// rounding of the values and of their difference.
+pub(super) fn sd_within(first: &[f64], second: &[f64]) -> Option<f64> {
+    let differences: Vec<f64> = first.iter().zip(second).map(|(a, b)| b - a).collect();
+    let largest = first.iter().chain(second).fold(0.0, |largest: f64, v| largest.max(v.abs()));
+    let spread = sd(&differences)?;
+    Some(if constant(&differences, 4.0 * f64::EPSILON * largest) { 0.0 } else { spread })
 }
 
 /// What a rank test says of two samples.
@@ -539,13 +536,16 @@ pub struct EffectSize {
 pub fn effect_size(first: &[f64], second: &[f64]) -> Result<EffectSize, AnalysisError> {
     const NAME: &str = "a standardised difference";
     let (first, second) = (checked(NAME, first, 2)?, checked(NAME, second, 2)?);
-    if constant(&first, 0.0) && constant(&second, 0.0) {
-        return Err(AnalysisError::NoVariance(NAME));
-    }
     let squares = |sample: &[f64]| sd(sample).unwrap_or_default().powi(2) * count(sample.len() - 1);
     let degrees = count(first.len() + second.len() - 2);
     let pooled = ((squares(&first) + squares(&second)) / degrees).sqrt();
+    if pooled == 0.0 {
+        return Err(AnalysisError::NoVariance(NAME));
+    }
     let cohens_d = difference(&first, &second) / pooled;
+    if !cohens_d.is_finite() {
+        return Err(AnalysisError::NotFinite(NAME));
+    }
     let log_factor = libm::lgamma(degrees / 2.0)
         - libm::lgamma((degrees - 1.0) / 2.0)
         - (degrees / 2.0).ln() / 2.0;

@@ -216,6 +216,10 @@ pub fn sd(sample: &[f64]) -> Option<f64> {
     if sample.len() < 2 {
         return None;
     }
+    // The mean of equal values is rounded, and would make them vary.
+    if sample.windows(2).all(|pair| pair[0] == pair[1]) {
+        return Some(0.0);
+    }
     let mean = mean(sample)?;
     let squares: f64 = sample.iter().map(|value| (value - mean) * (value - mean)).sum();
     Some((squares / count(sample.len() - 1)).sqrt())

@@ -164,10 +164,7 @@ pub enum AnalysisError {
         found: usize,
     },
     /// Nothing varies, so that there is no scale to hold a difference against.
-    #[error(
-        "{0} needs values that vary: these are constant; a rank or permutation test still has an \
-         answer"
-    )]
+    #[error("{0} needs values that vary, and these are constant")]
     NoVariance(&'static str),
     /// A value is NaN or infinite, or so large that its square is.
     #[error("{0} takes finite numbers only: leave missing values out first")]

@@ -4,7 +4,7 @@ use polars::prelude::*;
 use statrs::distribution::{ChiSquared, ContinuousCDF as _};
 
 use super::compare::{Pair, Pairs, named_pairs};
-use super::comparison::Alternative;
+use super::comparison::{Alternative, sd_within};
 use super::estimator::count;
 use super::frames::{numbers, replicates, texts};
 use super::samples::{Sample, Samples};
@@ -438,13 +438,12 @@ impl Need {
         let (from, to) =
             if options.paired { first.paired(second) } else { (first.ordered(), second.ordered()) };
         let difference = || Some(mean(&to)? - mean(&from)?);
-        let within: Vec<f64> = from.iter().zip(&to).map(|(from, to)| to - from).collect();
         Self {
             n: [from.len() as u64, to.len() as u64],
             missing: first.missing + second.missing,
             unpaired: options.paired.then(|| first.unpaired(second)),
             sds: [sd(&from), sd(&to)],
-            sd_difference: if options.paired { sd(&within) } else { None },
+            sd_difference: if options.paired { sd_within(&from, &to) } else { None },
             effect: match options.effect {
                 Effect::Difference(effect) => Some(effect),
                 Effect::Pilot => difference(),

@@ -95,6 +95,8 @@ fn point_estimates_have_their_closed_forms() {
     assert_eq!(median(&[]), None);
     assert_eq!(quantile(&[], 0.5), None);
     assert_eq!(sd(&[7.0]), None);
+    // The mean of three 0.1 is rounded to a number above 0.1.
+    assert_eq!(sd(&[0.1; 3]), Some(0.0));
 }
 
 #[test]
