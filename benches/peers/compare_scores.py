@@ -2,15 +2,14 @@
 
     python compare_scores.py --ceteris ../../target/release/examples/score_intervals [--repetitions 3]
 
-Both get the same scores and must agree: estimates to ten digits, interval ends to a hundredth of the interval's
-width plus what drawing differently explains. Prints medians over the repetitions, their ranges, and ratios of whole
-processes (start-up included) and of the analysis alone.
+Both get the same scores and must agree: estimates to ten digits, interval ends to a twentieth of the interval's
+width (they draw different resamples). Prints medians over the repetitions, their ranges, and ratios to rliable in
+wall time of the whole process (start-up included), in wall time of the analysis alone, and in CPU time.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -21,19 +20,18 @@ HERE = Path(__file__).resolve().parent
 
 
 def timed(command):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    """Wall and CPU seconds of a process with its children, their largest resident memory, and what it printed."""
     began = time.perf_counter()
     process = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, text=True)
     output = process.stdout.read()
-    # wait4 gives this child's own peak; getrusage would give the largest of all children so far.
     _, status, usage = os.wait4(process.pid, 0)
     wall = time.perf_counter() - began
+    process.stdout.close()
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:
         sys.exit(f"{command} failed with {process.returncode}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"wall_s": wall, "cpu_s": cpu, "peak_mib": usage.ru_maxrss / 1024} | json.loads(output)
+    resources = {"wall_s": wall, "cpu_s": usage.ru_utime + usage.ru_stime, "peak_mib": usage.ru_maxrss / 1024}
+    return resources | json.loads(output)
 
 
 def disagreement(ours, theirs):
@@ -81,16 +79,17 @@ def main():
           f"{args.repetitions} repetitions")
     print(f"estimates differ by at most {points:.1e}; interval ends by at most {ends:.2%} of the interval "
           f"(rliable from itself, other seeds: {own:.2%})\n")
-    print(f"| {'':22} | process s | (range)        | x rliable | analysis s | x rliable | CPU s | peak MiB |")
-    print(f"|{'-' * 24}|----------:|---------------:|----------:|-----------:|----------:|------:|---------:|")
+    print(f"| {'':22} | process s | (range)         | x rliable | analysis s | x rliable | CPU s | x rliable | MiB |")
+    print(f"|{'-' * 24}|----------:|----------------:|----------:|-----------:|----------:|------:|----------:|----:|")
     middle = lambda name, key: statistics.median(run[key] for run in runs[name])
     for name, measured in runs.items():
         walls = sorted(run["wall_s"] for run in measured)
         ratio = lambda key: middle("rliable", key) / middle(name, key)
         print(f"| {name:22} | {middle(name, 'wall_s'):9.2f} | {walls[0]:6.2f} to {walls[-1]:5.2f} "
               f"| {ratio('wall_s'):9.1f} | {middle(name, 'seconds'):10.2f} | {ratio('seconds'):9.1f} "
-              f"| {middle(name, 'cpu_s'):5.1f} | {middle(name, 'peak_mib'):8.0f} |")
-    if points > 1e-10 or ends > 0.05:
+              f"| {middle(name, 'cpu_s'):5.2f} | {ratio('cpu_s'):9.1f} | {middle(name, 'peak_mib'):3.0f} |")
+    # rliable differs from itself by about 0.01 at 50,000 resamples.
+    if points > 1e-10 or ends > 0.05 * (50_000 / args.resamples) ** 0.5:
         sys.exit("the two do not agree")
 
 
