@@ -142,6 +142,9 @@ pub enum AnalysisError {
          interval method"
     )]
     NoWeightedForm,
+    /// A method of intervals that scores of several tasks do not have.
+    #[error("scores have percentile, basic and bca intervals, not {0}")]
+    NoScoreInterval(&'static str),
     /// Paired samples belong to the same replicates.
     #[error(
         "paired samples need a value of every replicate on both sides, but there are {first} and \

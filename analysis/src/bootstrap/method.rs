@@ -101,8 +101,7 @@ pub(super) fn interval(design: &mut impl Design, by: &Bootstrap) -> Option<Inter
         }
         IntervalMethod::Basic => {
             let estimate = design.estimate()?;
-            let ends = percentile(&sorted(resamples.filter_map(|r| design.resample(r))), tail)?;
-            Some(Interval { low: 2.0 * estimate - ends.high, high: 2.0 * estimate - ends.low })
+            basic(&sorted(resamples.filter_map(|r| design.resample(r))), estimate, tail)
         }
         IntervalMethod::Bca => {
             let estimate = design.estimate()?;
@@ -131,6 +130,35 @@ fn sorted(statistics: impl Iterator<Item = f64>) -> Vec<f64> {
 
 fn percentile(sorted: &[f64], tail: f64) -> Option<Interval> {
     Some(Interval { low: quantile(sorted, tail)?, high: quantile(sorted, 1.0 - tail)? })
+}
+
+fn basic(sorted: &[f64], estimate: f64, tail: f64) -> Option<Interval> {
+    let ends = percentile(sorted, tail)?;
+    Some(Interval { low: 2.0 * estimate - ends.high, high: 2.0 * estimate - ends.low })
+}
+
+impl Bootstrap {
+    /// The interval of a statistic whose resamples (ascending) are at hand, with its jackknife by
+    /// stratum, which the BCa method asks for.
+    ///
+    /// # Errors
+    /// When the method needs more than these.
+    pub(crate) fn ends(
+        &self,
+        sorted: &[f64],
+        estimate: f64,
+        jackknife: &[Vec<f64>],
+    ) -> Result<Option<Interval>, AnalysisError> {
+        let tail = (1.0 - self.level) / 2.0;
+        match self.method {
+            IntervalMethod::Percentile => Ok(percentile(sorted, tail)),
+            IntervalMethod::Basic => Ok(basic(sorted, estimate, tail)),
+            IntervalMethod::Bca => Ok(bca(sorted, estimate, jackknife, tail)),
+            IntervalMethod::Studentized | IntervalMethod::Bayesian => {
+                Err(AnalysisError::NoScoreInterval(self.method.name()))
+            }
+        }
+    }
 }
 
 pub(super) fn bca(

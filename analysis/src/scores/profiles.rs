@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::resampling::{Design, Resample, Resampled, Sampler, intervals};
+use super::resampling::{
+    Design, Resample, Resampled, Sample, Sampler, check, intervals, jackknife,
+};
 use super::tables::Rows;
 use super::weighted::Weighted;
 use super::{ScoreColumns, Scores, read};
 use crate::estimator::count;
 use crate::frames::{Groups, groups, numbers, replicates};
 use crate::tables::{SummaryColumns, grid, push};
-use crate::{AnalysisError, Bootstrap, Interval, IntervalMethod};
+use crate::{AnalysisError, Bootstrap, Interval};
 
 /// Where a profile is read.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,7 +91,7 @@ pub fn performance_profiles(
     resampled: Resampled,
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    bootstrap.check()?;
+    check(bootstrap)?;
     let (keys, of_groups) = read(frame, columns)?;
     let mut rows = Rows::default();
     let mut names = Vec::new();
@@ -111,7 +113,7 @@ pub fn performance_profiles(
             }
         }
     }
-    let table = rows.table(&keys, resampled.method(), bootstrap, |table| {
+    let table = rows.table(&keys, &resampled.words(bootstrap.method), bootstrap, |table| {
         push(table, columns.method, names)?;
         push(table, "tau", taus)?;
         for (name, column) in ["n", "tasks", "missing"].iter().zip(counts) {
@@ -157,8 +159,13 @@ fn profile(
     };
     let mut estimates = vec![f64::NAN; taus.len()];
     weighted.of_sample(|_, sample| measure(sample, &mut vec![], &mut estimates));
+    let leave_out = || {
+        jackknife(&[&design], taus.len(), |resamples, numbers| {
+            measure(&resamples[0], &mut vec![], numbers);
+        })
+    };
     let found = if design.varies() {
-        intervals(bootstrap, taus.len(), || {
+        intervals(bootstrap, &estimates, leave_out, || {
             let mut sampler = Sampler::new(&design, bootstrap.seed, 0);
             let (mut means, measure) = (vec![], &measure);
             move |resample, numbers: &mut [f64]| {
@@ -170,7 +177,6 @@ fn profile(
     };
     Ok((estimates.into_iter().map(Some).collect(), found))
 }
-
 
 /// The fraction of values strictly above each threshold, group by group, with pointwise intervals:
 /// the survival curve of the pooled values.
@@ -184,14 +190,15 @@ fn profile(
 /// `resamples`.
 ///
 /// # Errors
-/// As [`crate::summarise`], and when a threshold is not finite.
+/// As [`crate::summarise`], when a threshold is not finite, or when the bootstrap's method is none of
+/// percentile, basic and BCa.
 pub fn survival(
     frame: &DataFrame,
     columns: SummaryColumns<'_>,
     thresholds: &Thresholds,
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    bootstrap.check()?;
+    check(bootstrap)?;
     let Groups { keys, rows: of_groups } = groups(frame, columns.groups)?;
     let replicates = replicates(frame, columns.replicate)?;
     let values = numbers(frame, columns.value)?;
@@ -221,7 +228,7 @@ pub fn survival(
             rows.add(group, "fraction of values above tau".to_owned(), estimate, interval);
         }
     }
-    let table = rows.table(&keys, IntervalMethod::Percentile.words(), bootstrap, |table| {
+    let table = rows.table(&keys, bootstrap.method.words(), bootstrap, |table| {
         push(table, "tau", tau_column)?;
         for (name, column) in ["n", "replicates", "missing"].iter().zip(counts) {
             push(table, name, column)?;
@@ -264,12 +271,14 @@ fn survival_curve(
         }
     };
     let mut estimates = vec![f64::NAN; taus];
-    fractions(&vec![1; blocks.len()], &mut estimates);
     let design = Design::new(vec![blocks.len()], Resampled::Runs);
+    fractions(Sample::whole(&design).resample().cells, &mut estimates);
     if !design.varies() || taus == 0 {
         return Ok((estimates, vec![None; taus]));
     }
-    let found = intervals(bootstrap, taus, || {
+    let leave_out =
+        || jackknife(&[&design], taus, |resamples, numbers| fractions(resamples[0].cells, numbers));
+    let found = intervals(bootstrap, &estimates, leave_out, || {
         let mut sampler = Sampler::new(&design, bootstrap.seed, 0);
         let fractions = &fractions;
         move |resample, numbers: &mut [f64]| fractions(sampler.draw(resample).cells, numbers)

@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::bootstrap::parallel_map;
-use crate::{AnalysisError, Bootstrap, Interval, quantile};
+use crate::{AnalysisError, Bootstrap, Interval, IntervalMethod};
 
 /// What is resampled with replacement.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -24,10 +24,16 @@ pub enum Resampled {
 
 impl Resampled {
     /// The interval's method as tables and captions name it.
-    pub fn method(self) -> &'static str {
+    pub fn words(self, method: IntervalMethod) -> String {
+        let method = match method {
+            IntervalMethod::Bca => "BCa",
+            method => method.name(),
+        };
         match self {
-            Self::Runs => "percentile bootstrap over runs, stratified by task",
-            Self::RunsAndTasks => "percentile bootstrap over tasks and over runs within them",
+            Self::Runs => format!("{method} bootstrap over runs, stratified by task"),
+            Self::RunsAndTasks => {
+                format!("{method} bootstrap over tasks and over runs within them")
+            }
         }
     }
 }
@@ -60,13 +66,15 @@ pub(super) struct Resample<'a> {
     tasks: &'a [usize],
     slots: &'a [i32],
     runs: &'a [usize],
+    sizes: &'a [usize],
 }
 
 impl<'a> Resample<'a> {
-    /// Every cell of a design once: the sample itself.
-    pub(super) fn identity(ones: &'a [i32], tasks: &'a [usize], runs: &'a [usize]) -> Self {
-        #[allow(clippy::cast_possible_wrap)] // a number of things in memory
-        Self { cells: ones, total: ones.len() as i64, tasks, slots: ones, runs }
+    /// How many scores of a task each of its slots has: as many as the task, unless one was left
+    /// out.
+    #[inline(always)]
+    pub(super) fn size(&self, task: usize) -> usize {
+        self.sizes[task]
     }
 
     /// The drawn tasks, each with how often its runs were drawn (in that slot alone).
@@ -79,6 +87,101 @@ impl<'a> Resample<'a> {
             (task, slot)
         })
     }
+}
+
+/// The sample itself, or all of it but one unit, in the form of a resample.
+pub(super) struct Sample<'a> {
+    runs: &'a [usize],
+    sizes: Vec<usize>,
+    tasks: Vec<usize>,
+    cells: Vec<i32>,
+    slots: Vec<i32>,
+}
+
+impl<'a> Sample<'a> {
+    pub(super) fn whole(design: &'a Design) -> Self {
+        let cells = vec![1; design.runs.iter().sum()];
+        let tasks = (0..design.runs.len()).collect();
+        let sizes = design.runs.clone();
+        Self { runs: &design.runs, sizes, tasks, slots: cells.clone(), cells }
+    }
+
+    fn without_run(design: &'a Design, task: usize, run: usize) -> Self {
+        let mut sample = Self::whole(design);
+        let cell = design.runs[..task].iter().sum::<usize>() + run;
+        sample.cells[cell] = 0;
+        sample.slots[cell] = 0;
+        sample.sizes[task] -= 1;
+        sample
+    }
+
+    fn without_task(design: &'a Design, task: usize) -> Self {
+        let mut sample = Self::whole(design);
+        let first = design.runs[..task].iter().sum::<usize>();
+        sample.cells[first..first + design.runs[task]].fill(0);
+        sample.slots.truncate(sample.slots.len() - design.runs[task]);
+        sample.tasks.remove(task);
+        sample
+    }
+
+    pub(super) fn resample(&self) -> Resample<'_> {
+        Resample {
+            cells: &self.cells,
+            total: self.slots.iter().map(|&copies| i64::from(copies)).sum(),
+            tasks: &self.tasks,
+            slots: &self.slots,
+            runs: self.runs,
+            sizes: &self.sizes,
+        }
+    }
+}
+
+/// A statistic with each resampled unit left out in turn, by stratum.
+pub(super) type Jackknife = Vec<Vec<f64>>;
+
+/// The jackknife of every statistic of designs that are resampled together. Units are runs, a task
+/// of a design being a stratum; or tasks, which all designs have in common, where these are
+/// resampled, too.
+pub(super) fn jackknife(
+    designs: &[&Design],
+    statistics: usize,
+    mut measure: impl FnMut(&[Resample<'_>], &mut [f64]),
+) -> Vec<Jackknife> {
+    let mut of_statistics: Vec<Jackknife> = vec![vec![]; statistics];
+    let mut numbers = vec![f64::NAN; statistics];
+    let mut visit = |samples: &[Sample<'_>], of_statistics: &mut [Jackknife]| {
+        let resamples: Vec<Resample<'_>> = samples.iter().map(Sample::resample).collect();
+        measure(&resamples, &mut numbers);
+        for (strata, &number) in of_statistics.iter_mut().zip(&numbers) {
+            if let Some(stratum) = strata.last_mut() {
+                stratum.push(number);
+            }
+        }
+    };
+    let tasks = designs.first().map_or(0, |design| design.runs.len());
+    if designs.iter().any(|design| design.resampled == Resampled::RunsAndTasks) {
+        of_statistics.iter_mut().for_each(|strata| strata.push(vec![]));
+        for task in (0..tasks).filter(|_| tasks > 1) {
+            let samples: Vec<Sample<'_>> =
+                designs.iter().copied().map(|design| Sample::without_task(design, task)).collect();
+            visit(&samples, &mut of_statistics);
+        }
+        return of_statistics;
+    }
+    let mut samples: Vec<Sample<'_>> =
+        designs.iter().copied().map(Sample::whole).collect();
+    for (place, &design) in designs.iter().enumerate() {
+        for (task, &runs) in design.runs.iter().enumerate() {
+            of_statistics.iter_mut().for_each(|strata| strata.push(vec![]));
+            // A task's only run is in every resample.
+            for run in (0..runs).filter(|_| runs > 1) {
+                samples[place] = Sample::without_run(design, task, run);
+                visit(&samples, &mut of_statistics);
+            }
+        }
+        samples[place] = Sample::whole(design);
+    }
+    of_statistics
 }
 
 /// Draws the resamples of a design, one after another, into the same memory.
@@ -155,7 +258,7 @@ impl<'a> Sampler<'a> {
         };
         #[allow(clippy::cast_possible_wrap)] // a number of things in memory
         let total = self.slots.len() as i64;
-        Resample { cells, total, tasks: &self.tasks, slots: &self.slots, runs }
+        Resample { cells, total, tasks: &self.tasks, slots: &self.slots, runs, sizes: runs }
     }
 }
 
@@ -318,18 +421,38 @@ pub(super) fn distributions<W: FnMut(u64, &mut [f64])>(
     })
 }
 
-/// The percentile interval of every statistic; `None` where no resample has a value.
+/// Whether scores have intervals of a bootstrap's method.
+pub(super) fn check(bootstrap: &Bootstrap) -> Result<(), AnalysisError> {
+    bootstrap.check()?;
+    bootstrap.ends(&[], 0.0, &[]).map(|_| ())
+}
+
+/// The interval of every statistic, from the estimates and, where the method asks for it, their
+/// jackknife. `None` where the estimate or every resample has no value.
 pub(super) fn intervals<W: FnMut(u64, &mut [f64])>(
     bootstrap: &Bootstrap,
-    statistics: usize,
+    estimates: &[f64],
+    jackknife: impl FnOnce() -> Vec<Jackknife>,
     worker: impl Fn() -> W + Sync,
 ) -> Result<Vec<Option<Interval>>, AnalysisError> {
-    bootstrap.check()?;
-    let tail = (1.0 - bootstrap.level) / 2.0;
-    Ok(distributions(bootstrap, statistics, worker)
+    check(bootstrap)?;
+    let jackknife = if bootstrap.method == IntervalMethod::Bca {
+        jackknife()
+    } else {
+        vec![vec![]; estimates.len()]
+    };
+    distributions(bootstrap, estimates.len(), worker)
         .iter()
-        .map(|values| {
-            Some(Interval { low: quantile(values, tail)?, high: quantile(values, 1.0 - tail)? })
-        })
-        .collect())
+        .zip(estimates)
+        .zip(&jackknife)
+        .map(
+            |((values, &estimate), jackknife)| {
+                if estimate.is_nan() {
+                    Ok(None)
+                } else {
+                    bootstrap.ends(values, estimate, jackknife)
+                }
+            },
+        )
+        .collect()
 }

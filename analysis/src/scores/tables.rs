@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use polars::prelude::*;
 
-use super::resampling::{Design, Resample, Resampled, Sampler, intervals};
+use super::resampling::{Design, Resample, Resampled, Sampler, check, intervals, jackknife};
 use super::weighted::{Aggregator, Improvement, Weighted};
 use super::{Aggregate, Methods, ScoreColumns, Scores, TaskScores, read};
 use crate::estimator::count;
@@ -106,8 +106,10 @@ impl Described {
 /// | `estimator`, `interval` | what the estimate and the interval are |
 /// | `interval_level`, `resamples` | of the interval |
 ///
-/// Intervals are those of `rliable.library.get_interval_estimates` with `method='percentile'`, and
-/// `task_bootstrap` as `resampled` says. Methods that have equally many runs of each task draw the
+/// Percentile and basic intervals are those of `rliable.library.get_interval_estimates`, with
+/// `task_bootstrap` as `resampled` says. The jackknife of the BCa method leaves out what is
+/// resampled, single runs of single tasks or whole tasks, where rliable's leaves out the same run
+/// of all tasks; with one task they agree. Methods that have equally many runs of each task draw the
 /// same resamples: one method's interval is distributed as if it drew its own.
 ///
 /// A method without any row of a task is aggregated over fewer `tasks` than the others; compare
@@ -115,7 +117,8 @@ impl Described {
 ///
 /// # Errors
 /// When a column is absent or of the wrong type, a row lacks its method, task or replicate, two
-/// rows have all three in common, a target is not finite, or the bootstrap is out of range.
+/// rows have all three in common, a target is not finite, the bootstrap is out of range, or its
+/// method is none of percentile, basic and BCa.
 pub fn aggregate_scores(
     frame: &DataFrame,
     columns: ScoreColumns<'_>,
@@ -123,7 +126,7 @@ pub fn aggregate_scores(
     resampled: Resampled,
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    bootstrap.check()?;
+    check(bootstrap)?;
     for aggregate in aggregates {
         if let Aggregate::OptimalityGap { gamma } = *aggregate
             && !gamma.is_finite()
@@ -144,7 +147,7 @@ pub fn aggregate_scores(
             }
         }
     }
-    let table = rows.table(&keys, resampled.method(), bootstrap, |table| {
+    let table = rows.table(&keys, &resampled.words(bootstrap.method), bootstrap, |table| {
         described.append(table, columns.method)
     })?;
     Ok(table)
@@ -168,7 +171,21 @@ fn aggregate_intervals(
         }
         let same: Vec<usize> =
             (first..methods.len()).filter(|&method| designs[method] == *design).collect();
-        let found = intervals(bootstrap, same.len() * aggregates.len(), || {
+        let estimates: Vec<f64> = same
+            .iter()
+            .flat_map(|&method| methods[method].1.aggregates(aggregates))
+            .map(|estimate| estimate.unwrap_or(f64::NAN))
+            .collect();
+        let leave_out = || {
+            let of_method = |&method: &usize| {
+                let mut aggregator = Aggregator::new(&weighted[method], aggregates);
+                jackknife(&[design], aggregates.len(), |resamples, numbers| {
+                    aggregator.measure(&resamples[0], numbers);
+                })
+            };
+            same.iter().flat_map(of_method).collect()
+        };
+        let found = intervals(bootstrap, &estimates, leave_out, || {
             let mut sampler = Sampler::new(design, bootstrap.seed, 0);
             let mut aggregators: Vec<Aggregator<'_>> =
                 same.iter().map(|&m| Aggregator::new(&weighted[m], aggregates)).collect();
@@ -207,7 +224,7 @@ pub fn win_rates(
     resampled: Resampled,
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    bootstrap.check()?;
+    check(bootstrap)?;
     let (keys, of_groups) = read(frame, columns)?;
     let (mut rows, mut described) = (Rows::default(), Described::default());
     for (group, methods) in of_groups.iter().enumerate() {
@@ -237,8 +254,18 @@ pub fn win_rates(
         let mut estimates = vec![f64::NAN; 2 * methods.len()];
         compare(&means, &mut estimates);
         let designs: Vec<Design> = weighted.iter().map(|scores| scores.design(resampled)).collect();
+        let leave_out = || {
+            let mut means = vec![vec![]; weighted.len()];
+            let designs: Vec<&Design> = designs.iter().collect();
+            jackknife(&designs, estimates.len(), |resamples, numbers| {
+                for ((resample, scores), means) in resamples.iter().zip(&weighted).zip(&mut means) {
+                    scores.task_means(resample, means);
+                }
+                compare(&means, numbers);
+            })
+        };
         let found = if designs.iter().any(Design::varies) {
-            intervals(bootstrap, estimates.len(), || {
+            intervals(bootstrap, &estimates, leave_out, || {
                 let mut samplers: Vec<Sampler<'_>> = (FIRST_METHOD..)
                     .zip(&designs)
                     .map(|(stratum, design)| Sampler::new(design, bootstrap.seed, stratum))
@@ -268,7 +295,7 @@ pub fn win_rates(
             }
         }
     }
-    let table = rows.table(&keys, resampled.method(), bootstrap, |table| {
+    let table = rows.table(&keys, &resampled.words(bootstrap.method), bootstrap, |table| {
         described.append(table, columns.method)
     })?;
     Ok(table)
@@ -325,7 +352,7 @@ pub fn probability_of_improvement(
     resampled: Resampled,
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    bootstrap.check()?;
+    check(bootstrap)?;
     let (keys, of_groups) = read(frame, columns)?;
     let mut rows = Rows::default();
     let mut names: [Vec<String>; 2] = Default::default();
@@ -358,7 +385,7 @@ pub fn probability_of_improvement(
             }
         }
     }
-    let table = rows.table(&keys, resampled.method(), bootstrap, |table| {
+    let table = rows.table(&keys, &resampled.words(bootstrap.method), bootstrap, |table| {
         for (name, column) in ["x", "y"].iter().zip(names) {
             push(table, name, column)?;
         }
@@ -403,8 +430,14 @@ impl Pair {
         let estimate =
             weighted_x.of_sample(|_, of_x| weighted_y.of_sample(|_, of_y| probability(of_x, of_y)));
         let designs = [weighted_x.design(resampled), weighted_y.design(resampled)];
+        let leave_out = || {
+            let mut improvement = Improvement::new(&x, &y);
+            jackknife(&[&designs[0], &designs[1]], 1, |resamples, numbers| {
+                numbers.fill(improvement.probability(&resamples[0], &resamples[1]));
+            })
+        };
         let found = if designs.iter().any(Design::varies) {
-            intervals(bootstrap, 1, || {
+            intervals(bootstrap, &[estimate], leave_out, || {
                 let [mut of_x, mut of_y] = [0, 1].map(|side| {
                     Sampler::new(&designs[side], bootstrap.seed, FIRST_METHOD + side as u64)
                 });

@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::resampling::{Design, Resample, Resampled};
+use super::resampling::{Design, Resample, Resampled, Sample};
 use super::{Aggregate, Scores};
 use crate::estimator::{count, median_of};
 use crate::mean;
@@ -97,9 +97,7 @@ impl Weighted {
 
     /// The statistics of the scores as they are, by the same arithmetic as those of a resample.
     pub(super) fn of_sample<R>(&self, statistic: impl FnOnce(&Self, &Resample<'_>) -> R) -> R {
-        let tasks: Vec<usize> = (0..self.runs.len()).collect();
-        let ones = vec![1; self.values.len()];
-        statistic(self, &Resample::identity(&ones, &tasks, &self.runs))
+        statistic(self, &Sample::whole(&self.design(Resampled::Runs)).resample())
     }
 
     /// The mean score of every drawn task; NaN for a task without scores.
@@ -247,22 +245,22 @@ impl Improvement {
     /// more, and half of those in which both score the same.
     pub(super) fn probability(&mut self, x: &Resample<'_>, y: &Resample<'_>) -> f64 {
         let (mut sum, mut tasks) = (0.0, 0);
-        for ((task, x), (_, y)) in x.slots().zip(y.slots()) {
+        for ((task, x_counts), (_, y_counts)) in x.slots().zip(y.slots()) {
             self.cumulated.clear();
             self.cumulated.push(0);
             let mut copies = 0;
-            for &count in y {
+            for &count in y_counts {
                 copies += i64::from(count);
                 self.cumulated.push(copies);
             }
-            let twice_u: i64 = x
+            let twice_u: i64 = x_counts
                 .iter()
                 .zip(&self.places[task])
                 .map(|(&count, &(below, up_to))| {
                     i64::from(count) * (self.cumulated[below] + self.cumulated[up_to])
                 })
                 .sum();
-            sum += exact(twice_u) / (2.0 * count(x.len()) * count(y.len()));
+            sum += exact(twice_u) / (2.0 * count(x.size(task)) * count(y.size(task)));
             tasks += 1;
         }
         sum / count(tasks)
@@ -310,8 +308,8 @@ fn weighted_sum(counts: &[i32], values: &[f64]) -> f64 {
 fn slot_means(scores: &Weighted, resample: &Resample, means: &mut Vec<f64>) {
     for (task, counts) in resample.slots() {
         let deviations = &scores.deviations[scores.offsets[task]..][..counts.len()];
-        means
-            .push(scores.origins[task] + sum_of_products(counts, deviations) / count(counts.len()));
+        let sum = sum_of_products(counts, deviations);
+        means.push(scores.origins[task] + sum / count(resample.size(task)));
     }
 }
 
