@@ -1,0 +1,57 @@
+"""Executes notebooks and writes them with their outputs.
+
+    execute.py --out FOLDER NOTEBOOK...     copies with outputs, and their figures as PNG
+    execute.py --in-place NOTEBOOK...       the notebooks themselves
+
+The environment variables CETERIS_RESULTS and CETERIS, which the notebooks describe, are passed on. Nothing in an
+executed notebook depends on when or where it was executed. Needs what requirements.txt pins.
+"""
+
+import argparse
+import base64
+import os
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+from traitlets.config import Config
+
+# A relative directory of results is meant from here, not from the notebook's folder.
+for name in ("CETERIS_RESULTS", "CETERIS"):
+    if Path(os.environ.get(name, "")).exists() and name in os.environ:
+        os.environ[name] = str(Path(os.environ[name]).resolve())
+
+parser = argparse.ArgumentParser()
+where = parser.add_mutually_exclusive_group(required=True)
+where.add_argument("--out", type=Path)
+where.add_argument("--in-place", action="store_true")
+parser.add_argument("notebooks", nargs="+", type=Path)
+arguments = parser.parse_args()
+
+for path in arguments.notebooks:
+    notebook = nbformat.read(path, as_version=4)
+    NotebookClient(
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        # Through files: other users of the machine cannot listen.
+        config=Config({"KernelManager": {"transport": "ipc"}}),
+        record_timing=False,
+        resources={"metadata": {"path": path.resolve().parent}},
+    ).execute()
+    # The kernel's version of Python and the like.
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    target = path if arguments.in_place else arguments.out / path.name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, target)
+    if arguments.in_place:
+        continue
+    figures = [
+        output["data"]["image/png"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "image/png" in output.get("data", {})
+    ]
+    for number, figure in enumerate(figures, start=1):
+        arguments.out.joinpath(f"{path.stem}-{number}.png").write_bytes(base64.b64decode(figure))
