@@ -13,7 +13,7 @@ mod tests;
 pub use designs::Hierarchy;
 pub use method::IntervalMethod;
 pub use statistic::Statistic;
-pub(super) use statistic::{Clustered, jackknife_error};
+pub(super) use statistic::{Clustered, ClusteredMean, jackknife_error};
 
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::bootstrap::{Clustered, Draws, Statistic, jackknife_error, parallel_map};
+use super::bootstrap::{Clustered, ClusteredMean, Draws, Statistic, jackknife_error, parallel_map};
 use super::frames::{Groups, groups, index, numbers, replicates, take, texts};
 use super::{AnalysisError, Bootstrap, Estimator, Interval, estimator, sd};
 
@@ -94,6 +94,11 @@ impl Cell {
         if self.blocks.iter().all(|block| block.len() == 1) {
             let statistic = bootstrap.pooled(estimator, self.blocks.len());
             return bootstrap.interval_from(&[draws], &[&self.values()], &statistic);
+        }
+        if estimator == Estimator::Mean {
+            let part = |block: &Vec<f64>| (block.iter().sum(), estimator::count(block.len()));
+            let parts: Vec<(f64, f64)> = self.blocks.iter().map(part).collect();
+            return bootstrap.interval_from(&[draws], &[&parts], &ClusteredMean);
         }
         let blocks: Vec<&[f64]> = self.blocks.iter().map(Vec::as_slice).collect();
         bootstrap.interval_from(&[draws], &[&blocks], &Clustered(estimator))

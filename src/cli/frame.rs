@@ -1,6 +1,6 @@
 //! Frames in the terminal.
 
-use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use polars::prelude::*;
 
 /// A rule under the header and nothing else, which also reads well in a log.
@@ -8,15 +8,52 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new('─
 /// Digits of a number that carry its meaning.
 const DIGITS: usize = 5;
 
+/// Columns that a narrow terminal can do without, the first to go first.
+const DETAILS: [&str; 29] = [
+    "exact",
+    "permutations",
+    "statistic",
+    "df",
+    "rejected",
+    "unpaired",
+    "combinations_missing",
+    "combinations",
+    "family",
+    "degrees_of_freedom",
+    "standard_error",
+    "hedges_g",
+    "cohens_d",
+    "order",
+    "factor",
+    "factor_2",
+    "from_2",
+    "excluded",
+    "naive_chosen",
+    "chosen_share",
+    "missing",
+    "replicates",
+    "min",
+    "max",
+    "sd",
+    "same_runs",
+    "identical",
+    "simultaneous_low",
+    "simultaneous_high",
+];
+
 /// A frame as aligned text. Columns of text that are equal in all of several rows, as those on method
-/// are, stand below the table once.
+/// are, stand below the table once; columns without any value are left out. Where the table is wider
+/// than `width`, details go first, and it says how many.
 ///
 /// # Errors
 /// When a column cannot be read as text.
-pub fn text(frame: &DataFrame) -> PolarsResult<String> {
+pub fn text(frame: &DataFrame, width: Option<usize>) -> PolarsResult<String> {
     let mut constant = Vec::new();
     let mut shown = Vec::new();
     for column in frame.columns() {
+        if column.null_count() == column.len() && !column.is_empty() {
+            continue;
+        }
         let texts = texts(column)?;
         let numeric = column.dtype().is_primitive_numeric();
         let all_equal = texts.windows(2).all(|pair| pair[0] == pair[1]);
@@ -27,8 +64,26 @@ pub fn text(frame: &DataFrame) -> PolarsResult<String> {
             _ => shown.push((column.name().to_string(), numeric, texts)),
         }
     }
+    let wide = |(name, _, texts): &(String, bool, Vec<String>)| {
+        let cells = texts.iter().map(|text| text.chars().count());
+        // A space on either side, as the table sets them.
+        cells.chain([name.len()]).max().unwrap_or_default() + 2
+    };
+    let mut left_out = 0;
+    for detail in DETAILS {
+        let total: usize = shown.iter().map(wide).sum();
+        if width.is_none_or(|width| total <= width) {
+            break;
+        }
+        let before = shown.len();
+        shown.retain(|(name, ..)| name != detail);
+        left_out += before - shown.len();
+    }
     let mut table = Table::new();
     table.load_style(STYLE);
+    if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
+    }
     table.set_header(shown.iter().map(|(name, numeric, _)| cell(name, *numeric)));
     for row in 0..frame.height() {
         table.add_row(shown.iter().map(|(_, numeric, texts)| cell(&texts[row], *numeric)));
@@ -38,7 +93,15 @@ pub fn text(frame: &DataFrame) -> PolarsResult<String> {
     for (name, value) in constant {
         text.push_str(&format!("{name}: {value}\n"));
     }
+    if left_out > 0 {
+        text.push_str(&format!("{left_out} more columns with --out FILE\n"));
+    }
     Ok(text)
+}
+
+/// The width of the terminal, where there is one.
+pub fn width() -> Option<usize> {
+    Table::new().width().map(usize::from)
 }
 
 fn cell(text: &str, numeric: bool) -> Cell {
@@ -98,7 +161,7 @@ mod tests {
             "estimator" => ["mean", "mean"],
         )
         .unwrap();
-        let text = super::text(&frame).unwrap();
+        let text = super::text(&frame, None).unwrap();
         assert!(text.contains("1.2500") && text.lines().any(|line| line.trim_end().ends_with('-')));
         assert!(text.ends_with("estimator: mean\n"), "{text}");
         assert_eq!(text.matches("mean").count(), 1);

@@ -13,12 +13,15 @@ use tracing_subscriber::EnvFilter;
 use crate::studies::Device;
 
 pub mod analyse;
+pub mod compare;
 pub mod envs;
 pub mod flags;
 mod frame;
+mod output;
 pub mod plan;
 pub mod report;
 pub mod run;
+mod statistics;
 pub mod status;
 
 /// Runs machine-learning studies whose results others can check.
@@ -39,8 +42,10 @@ enum Command {
     Status(status::StatusArgs),
     /// Summarise a results directory in the terminal and as one HTML file
     Report(report::ReportArgs),
-    /// Write a table of statistics: summaries, effects, curves
+    /// Write a table of statistics: summaries, effects, curves, contrasts, profiles, …
     Analyse(analyse::AnalyseArgs),
+    /// Compare two results directories arm by arm
+    Compare(compare::CompareArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
     /// List the environments, or show one with its arguments
@@ -63,6 +68,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Analyse(args) => analyse::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };

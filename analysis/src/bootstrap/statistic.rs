@@ -238,6 +238,37 @@ impl Statistic<&[f64]> for Clustered {
     }
 }
 
+/// The mean of the values of all clusters of one stratum, each cluster as the sum of its values and
+/// their number: what [`Clustered`] has of a mean, without touching every value in every resample.
+pub(in super::super) struct ClusteredMean;
+
+impl ClusteredMean {
+    fn of_parts(parts: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
+        let (sum, n) = parts.fold((0.0, 0.0), |(sum, n), (s, of)| (sum + s, n + of));
+        (n > 0.0).then(|| sum / n)
+    }
+}
+
+impl Statistic<(f64, f64)> for ClusteredMean {
+    const WEIGHTED: bool = true;
+
+    fn of(&self, strata: &[Vec<(f64, f64)>]) -> Option<f64> {
+        Self::of_parts(strata.first()?.iter().copied())
+    }
+
+    fn standard_error(&self, strata: &[Vec<(f64, f64)>]) -> Option<f64> {
+        let clusters = strata.first()?;
+        let (sum, n) = clusters.iter().fold((0.0, 0.0), |(sum, n), (s, of)| (sum + s, n + of));
+        let rest = |(s, of): &(f64, f64)| (n > *of).then(|| (sum - s) / (n - of));
+        Some(jackknife_error(&[clusters.iter().filter_map(rest).collect()]))
+    }
+
+    fn weighted(&self, strata: &[Vec<(f64, f64)>], weights: &[&[f64]]) -> Option<f64> {
+        let weighed = strata.first()?.iter().zip(*weights.first()?);
+        Self::of_parts(weighed.map(|((sum, n), weight)| (weight * sum, weight * n)))
+    }
+}
+
 /// The estimate of the first of two samples minus that of the second. The samples are the two
 /// strata, or where they are paired the sides of one.
 pub(super) struct Difference(pub(super) [Pooled; 2]);
