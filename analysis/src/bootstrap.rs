@@ -58,7 +58,7 @@ pub(super) struct Draws {
 }
 
 impl Draws {
-    fn resample(&self, resample: usize) -> &[u32] {
+    pub(super) fn resample(&self, resample: usize) -> &[u32] {
         &self.indices[resample * self.units..][..self.units]
     }
 

@@ -21,11 +21,13 @@ mod comparison;
 mod correction;
 mod correlation;
 mod estimator;
+mod factorial;
 mod frames;
 mod power;
 mod ranks;
 mod samples;
 mod scores;
+mod selection;
 mod student;
 mod tables;
 
@@ -45,6 +47,10 @@ pub use comparison::{
 pub use correction::{Correction, correct};
 pub use correlation::{Correlation, CorrelationColumns, CorrelationResult, correlations};
 pub use estimator::{Estimator, iqm, mean, median, quantile, sd};
+pub use factorial::{
+    FactorLevels, FactorialColumns, FactorialEstimator, FactorialInterval, FactorialOptions,
+    Simultaneous, factor_effects, factorial_effects, factorial_means, factorial_variance,
+};
 pub use power::{
     Effect, PowerOptions, TTest, detectable_effect, power, power_table, sd_upper_bound,
     seeds_needed,
@@ -54,7 +60,11 @@ pub use scores::{
     aggregate_scores, long_scores, normalise_scores, performance_profiles,
     probability_of_improvement, survival, win_rates,
 };
-pub use tables::{CurveColumns, FactorLevels, SummaryColumns, curves, factor_effects, summarise};
+pub use selection::{
+    Better, FigureOne, FigureOneColumns, MissingRuns, SelectionColumns, SelectionOptions,
+    SelectionRule, figure_one, select, tuning_sensitivity,
+};
+pub use tables::{CurveColumns, SummaryColumns, curves, summarise};
 
 /// Why an analysis could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -207,6 +217,71 @@ pub enum AnalysisError {
         what: &'static str,
         /// The number.
         value: f64,
+    },
+    /// A factor is named twice.
+    #[error("factor `{0}` is named twice; name each once")]
+    RepeatedFactor(String),
+    /// A level is named twice.
+    #[error("level `{level}` of column `{column}` is named twice; name each once")]
+    RepeatedLevel {
+        /// The column.
+        column: String,
+        /// The level.
+        level: String,
+    },
+    /// What is asked for is not a factor of the design.
+    #[error("`{factor}` is no factor of the design; there are {}", known.join(", "))]
+    UnknownFactor {
+        /// What was asked for.
+        factor: String,
+        /// The factors.
+        known: Vec<String>,
+    },
+    /// Sums of squares are those of a balanced design.
+    #[error(
+        "the design is not balanced: the cell {cell} has {found} replicates with a value, or other \
+         ones, where the first has {expected}; leave out the replicates or levels that are \
+         incomplete, or ask for effects, which need no balance"
+    )]
+    Unbalanced {
+        /// The first cell that differs, as `factor = level, …`.
+        cell: String,
+        /// Its replicates.
+        found: usize,
+        /// Those of the first cell.
+        expected: usize,
+    },
+    /// A design without factors or without runs has no variance to explain.
+    #[error("the design has no cells: name factors with levels that occur")]
+    NoCells,
+    /// No level of the tuned hyper-parameter can be chosen.
+    #[error("no level of `{tuning}` can be chosen for {group}: {reason}")]
+    NoCandidate {
+        /// The tuned column.
+        tuning: String,
+        /// The group, as `column = value, …`.
+        group: String,
+        /// Why, and what helps.
+        reason: &'static str,
+    },
+    /// The nested bootstrap chooses anew in every resample.
+    #[error(
+        "the nested bootstrap chooses anew in every resample and has no chosen runs to pool; choose by \
+         the naive rule, as the paper does, or by fresh seeds"
+    )]
+    NothingToPool,
+    /// Too many or too few replicates are asked to choose.
+    #[error(
+        "{group} has {present} replicates and {asked} are to choose: at least one has to choose and \
+         at least one other to estimate; ask for fewer, or add seeds"
+    )]
+    TuningReplicates {
+        /// The group, as `column = value, …`.
+        group: String,
+        /// Replicates that are to choose.
+        asked: usize,
+        /// Replicates that there are.
+        present: usize,
     },
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use polars::prelude::*;
 
-use super::bootstrap::{Clustered, ClusteredMean, Draws, Statistic, jackknife_error, parallel_map};
+use super::bootstrap::{Clustered, ClusteredMean, Draws, parallel_map};
 use super::frames::{Groups, groups, index, numbers, replicates, take, texts};
 use super::{AnalysisError, Bootstrap, Estimator, Interval, estimator, sd};
 
@@ -32,15 +32,6 @@ pub struct CurveColumns<'a> {
     pub x: &'a str,
     /// The value.
     pub value: &'a str,
-}
-
-/// A factor for [`factor_effects`]: a column and its levels in order, the reference first.
-#[derive(Clone, Debug)]
-pub struct FactorLevels {
-    /// Text column that holds the level of each row.
-    pub column: String,
-    /// Names of the levels; rows with another value (or none) are left out.
-    pub levels: Vec<String>,
 }
 
 /// The values of one cell, by replicate.
@@ -269,172 +260,6 @@ pub(super) fn grid(mut x: Vec<f64>, points: usize) -> Vec<f64> {
     (0..points).map(|point| x[point * last / (points - 1)]).collect()
 }
 
-/// The effect of each factor: the mean over all rows at a level minus the mean over all rows at
-/// the factor's first level.
-///
-/// The rows of both levels are pooled over every other factor. The interval resamples replicate
-/// numbers, the same for both levels and every arm, because replicate `k` of every arm shares its
-/// random draws; what the arms have in common cancels. Where arms lack runs, the pooled means
-/// weigh the other factors unequally: compare `n_from` with `n_to`.
-///
-/// One row a factor and level beyond the first: `factor`, `from`, `to`, `n_from`, `n_to`,
-/// `replicates`, `missing`, `estimate` (null where either side has no value), `low`, `high` (null
-/// below two replicates, and where the [`IntervalMethod`](super::IntervalMethod) has none), `estimator`, `interval`,
-/// `interval_level`, `resamples`. The levels are compared one by one; the intervals are not
-/// simultaneous.
-///
-/// # Errors
-/// As [`summarise`].
-pub fn factor_effects(
-    frame: &DataFrame,
-    factors: &[FactorLevels],
-    replicate: &str,
-    value: &str,
-    bootstrap: &Bootstrap,
-) -> Result<DataFrame, AnalysisError> {
-    bootstrap.check()?;
-    let replicates = replicates(frame, replicate)?;
-    let values = numbers(frame, value)?;
-    let units = replicates.iter().max().map_or(0, |last| last + 1);
-    let draws = bootstrap.draws(0, units);
-    let mut contrasts = Vec::new();
-    for factor in factors {
-        let levels = texts(frame, &factor.column)?;
-        let Some((from, others)) = factor.levels.split_first() else { continue };
-        let side = |level: &String| Side::new(level, units, &levels, &replicates, &values);
-        contrasts.extend(others.iter().map(|to| (factor.column.clone(), side(from), side(to))));
-    }
-    let all: Vec<usize> = (0..units).collect();
-    let estimates = parallel_map(&contrasts, bootstrap.threads, |(_, from, to)| {
-        // A replicate that neither side has is no replicate of this contrast.
-        let present: Vec<usize> =
-            all.iter().copied().filter(|&unit| from.counts[unit] + to.counts[unit] > 0.0).collect();
-        let contrast = SideContrast { from, to };
-        let drawn;
-        let draws = if present.len() == units {
-            &draws
-        } else {
-            drawn = bootstrap.draws(0, present.len());
-            &drawn
-        };
-        let estimate = contrast.of(&[present.clone()]);
-        let interval = match estimate {
-            Some(_) => bootstrap.interval_from(&[draws], &[&present], &contrast)?,
-            None => None,
-        };
-        Ok((present.len() as u64, estimate, interval))
-    })
-    .into_iter()
-    .collect::<Result<Vec<_>, AnalysisError>>()?;
-    let texts_of = |text: fn(&(String, Side, Side)) -> &String| {
-        contrasts.iter().map(|contrast| text(contrast).clone()).collect::<Vec<_>>()
-    };
-    let counts_of =
-        |count: fn(&(String, Side, Side)) -> u64| contrasts.iter().map(count).collect::<Vec<_>>();
-    let mut table = DataFrame::new(contrasts.len(), vec![])?;
-    push(&mut table, "factor", texts_of(|(factor, _, _)| factor))?;
-    push(&mut table, "from", texts_of(|(_, from, _)| &from.level))?;
-    push(&mut table, "to", texts_of(|(_, _, to)| &to.level))?;
-    push(&mut table, "n_from", counts_of(|(_, from, _)| from.n))?;
-    push(&mut table, "n_to", counts_of(|(_, _, to)| to.n))?;
-    push(&mut table, "replicates", estimates.iter().map(|e| e.0).collect::<Vec<_>>())?;
-    push(&mut table, "missing", counts_of(|(_, from, to)| from.missing + to.missing))?;
-    push(&mut table, "estimate", estimates.iter().map(|e| e.1).collect::<Vec<_>>())?;
-    let ends: Vec<Option<Interval>> = estimates.iter().map(|e| e.2).collect();
-    append_interval(&mut table, &ends)?;
-    append_method(&mut table, "difference of pooled means", bootstrap)?;
-    Ok(table)
-}
-
-/// One level of a contrast: sums and counts by replicate.
-struct Side {
-    level: String,
-    sums: Vec<f64>,
-    counts: Vec<f64>,
-    n: u64,
-    missing: u64,
-}
-
-impl Side {
-    fn new(
-        level: &str,
-        units: usize,
-        levels: &[Option<String>],
-        replicates: &[usize],
-        values: &[Option<f64>],
-    ) -> Self {
-        let mut blocks: Vec<Vec<f64>> = vec![vec![]; units];
-        let (mut n, mut missing) = (0, 0);
-        for ((row_level, &replicate), value) in levels.iter().zip(replicates).zip(values) {
-            if row_level.as_deref() != Some(level) {
-                continue;
-            }
-            match value {
-                Some(value) => {
-                    blocks[replicate].push(*value);
-                    n += 1;
-                }
-                None => missing += 1,
-            }
-        }
-        for block in &mut blocks {
-            block.sort_unstable_by(f64::total_cmp);
-        }
-        Self {
-            level: level.to_owned(),
-            sums: blocks.iter().map(|block| block.iter().sum()).collect(),
-            counts: blocks.iter().map(|block| estimator::count(block.len())).collect(),
-            n,
-            missing,
-        }
-    }
-
-    /// The mean over units, each with a weight.
-    fn mean(&self, units: impl Iterator<Item = (usize, f64)> + Clone) -> Option<f64> {
-        let count: f64 = units.clone().map(|(unit, weight)| weight * self.counts[unit]).sum();
-        let sum: f64 = units.map(|(unit, weight)| weight * self.sums[unit]).sum();
-        if count > 0.0 { Some(sum / count) } else { None }
-    }
-}
-
-/// The difference of two sides' means, resampled by the number of the replicate.
-struct SideContrast<'a> {
-    from: &'a Side,
-    to: &'a Side,
-}
-
-impl SideContrast<'_> {
-    fn weigh(&self, units: impl Iterator<Item = (usize, f64)> + Clone) -> Option<f64> {
-        Some(self.to.mean(units.clone())? - self.from.mean(units)?)
-    }
-}
-
-impl Statistic<usize> for SideContrast<'_> {
-    const WEIGHTED: bool = true;
-
-    fn of(&self, strata: &[Vec<usize>]) -> Option<f64> {
-        self.weigh(strata.first()?.iter().map(|unit| (*unit, 1.0)))
-    }
-
-    fn standard_error(&self, strata: &[Vec<usize>]) -> Option<f64> {
-        let units = strata.first()?;
-        let sum = |numbers: &[f64]| units.iter().map(|unit| numbers[*unit]).sum::<f64>();
-        let totals = [self.from, self.to].map(|side| (side, sum(&side.sums), sum(&side.counts)));
-        let without = |unit: &usize| {
-            let [from, to] = totals.map(|(side, sum, count)| {
-                let count = count - side.counts[*unit];
-                (count > 0.0).then(|| (sum - side.sums[*unit]) / count)
-            });
-            Some(to? - from?)
-        };
-        Some(jackknife_error(&[units.iter().filter_map(without).collect()]))
-    }
-
-    fn weighted(&self, strata: &[Vec<usize>], weights: &[&[f64]]) -> Option<f64> {
-        self.weigh(strata.first()?.iter().copied().zip(weights.first()?.iter().copied()))
-    }
-}
-
 fn append_estimates(
     table: &mut DataFrame,
     cells: &[Cell],
@@ -456,7 +281,10 @@ fn append_estimates(
     Ok(append_interval(table, &intervals)?)
 }
 
-fn append_interval(table: &mut DataFrame, intervals: &[Option<Interval>]) -> PolarsResult<()> {
+pub(super) fn append_interval(
+    table: &mut DataFrame,
+    intervals: &[Option<Interval>],
+) -> PolarsResult<()> {
     push(table, "low", intervals.iter().map(|i| i.map(|i| i.low)).collect::<Vec<_>>())?;
     push(table, "high", intervals.iter().map(|i| i.map(|i| i.high)).collect::<Vec<_>>())
 }

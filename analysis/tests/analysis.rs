@@ -249,57 +249,6 @@ fn the_seed_and_nothing_else_decides_the_draws() {
 }
 
 #[test]
-fn effects_compare_replicates_with_themselves() {
-    // The replicate moves the value by hundreds, the factor by exactly 3: with common random
-    // numbers the replicate cancels, and the interval is a point.
-    let replicate = [0u64, 1, 2, 3, 0, 1, 2, 3];
-    let frame = df!(
-        "clip" => ["off", "off", "off", "off", "on", "on", "on", "on"],
-        "replicate" => replicate,
-        "value" => [0.0, 100.0, 200.0, 300.0, 3.0, 103.0, 203.0, 303.0],
-    )
-    .unwrap();
-    let factor = FactorLevels { column: "clip".into(), levels: vec!["off".into(), "on".into()] };
-    let table =
-        factor_effects(&frame, &[factor], "replicate", "value", &Bootstrap::tables()).unwrap();
-    assert_eq!(table.height(), 1);
-    assert_eq!(text(&table, "factor", 0), "clip");
-    assert_eq!((text(&table, "from", 0), text(&table, "to", 0)), ("off", "on"));
-    for column in ["estimate", "low", "high"] {
-        close(float(&table, column, 0).unwrap(), 3.0, 1e-9);
-    }
-    assert_eq!((count(&table, "n_from", 0), count(&table, "n_to", 0)), (4, 4));
-    assert_eq!(text(&table, "estimator", 0), "difference of pooled means");
-}
-
-#[test]
-fn effects_pool_the_other_factors_and_compare_levels_with_the_first() {
-    // value = 1 (k = 1) or 10 (k = 2) above level 0, plus 100 for the other factor.
-    let frame = df!(
-        "k" => ["0", "0", "1", "1", "2", "2", "0", "1"],
-        "other" => ["a", "b", "a", "b", "a", "b", "x", "x"],
-        "replicate" => [0u64, 0, 0, 0, 0, 0, 0, 0],
-        "value" => [Some(0.0), Some(100.0), Some(1.0), Some(101.0), Some(10.0), Some(110.0), None, None],
-    )
-    .unwrap();
-    let factors = [
-        FactorLevels { column: "k".into(), levels: vec!["0".into(), "1".into(), "2".into()] },
-        FactorLevels { column: "other".into(), levels: vec!["b".into(), "a".into()] },
-        FactorLevels { column: "other".into(), levels: vec!["a".into(), "absent".into()] },
-    ];
-    let table =
-        factor_effects(&frame, &factors, "replicate", "value", &Bootstrap::tables()).unwrap();
-    assert_eq!(table.height(), 4);
-    assert_eq!(float(&table, "estimate", 0), Some(1.0));
-    assert_eq!(float(&table, "estimate", 1), Some(10.0));
-    assert_eq!(float(&table, "estimate", 2), Some(-100.0));
-    assert_eq!(float(&table, "estimate", 3), None);
-    // One replicate: nothing to resample.
-    assert_eq!(float(&table, "low", 0), None);
-    assert_eq!(count(&table, "missing", 0), 2);
-}
-
-#[test]
 fn curves_share_a_grid_and_count_what_is_missing() {
     // Run p is complete; q has no value at 20 (read off the line); r ends after 20, and its first
     // point is null.
