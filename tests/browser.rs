@@ -11,7 +11,15 @@ use serde_json::Value;
 
 /// What `check.mjs` looks for.
 const CHECKS: [&str; 9] = [
-    "axe", "console", "downloads", "figures", "keyboard", "overflow", "requests", "scheme", "sorting",
+    "axe",
+    "console",
+    "downloads",
+    "figures",
+    "keyboard",
+    "overflow",
+    "requests",
+    "scheme",
+    "sorting",
 ];
 
 /// A page with at least one mistake for each of [`CHECKS`].

@@ -243,6 +243,17 @@ pub fn quantile(sorted: &[f64], probability: f64) -> Option<f64> {
     })
 }
 
+/// The delete-d jackknife of an estimate whose bias falls as one over the sample size (Quenouille
+/// 1956): extrapolates from the mean estimate of samples without `deleted` of their `size` items
+/// to an infinite sample, `(size * full - (size - deleted) * reduced) / deleted`. Small `deleted`
+/// multiply the noise of either estimate. `None` unless `0 < deleted < size`.
+pub fn jackknife(full: f64, reduced: f64, size: usize, deleted: usize) -> Option<f64> {
+    if deleted == 0 || deleted >= size {
+        return None;
+    }
+    Some(full + (full - reduced) * (count(size - deleted) / count(deleted)))
+}
+
 fn sorted(sample: &[f64]) -> Vec<f64> {
     let mut sorted = sample.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);

@@ -14,7 +14,9 @@
 //! (`estimator`, `interval`, `interval_level`, `resamples`).
 
 mod area;
+mod beta_binomial;
 mod bootstrap;
+mod calibration;
 mod claims;
 mod compare;
 mod comparison;
@@ -23,8 +25,10 @@ mod correlation;
 mod estimator;
 mod factorial;
 mod frames;
+mod normal;
 mod power;
 mod ranks;
+mod regression;
 mod samples;
 mod scores;
 mod selection;
@@ -32,7 +36,14 @@ mod student;
 mod tables;
 
 pub use area::areas;
+pub use beta_binomial::{
+    BetaBinomial, BetaBinomialColumns, MixtureOptions, beta_binomial, beta_binomial_mixture,
+    thinned,
+};
 pub use bootstrap::{Bootstrap, Hierarchy, Interval, IntervalMethod, Statistic};
+pub use calibration::{
+    Binning, CalibrationColumns, CalibrationOptions, PlattTargets, calibration, reliability,
+};
 pub use claims::{
     Criterion, Estimand, Hypothesis, PublishedNumber, Verdict, VerdictColumns, verdicts,
 };
@@ -46,7 +57,7 @@ pub use comparison::{
 };
 pub use correction::{Correction, correct};
 pub use correlation::{Correlation, CorrelationColumns, CorrelationResult, correlations};
-pub use estimator::{Estimator, iqm, mean, median, quantile, sd};
+pub use estimator::{Estimator, iqm, jackknife, mean, median, quantile, sd};
 pub use factorial::{
     FactorLevels, FactorialColumns, FactorialEstimator, FactorialInterval, FactorialOptions,
     Simultaneous, factor_effects, factorial_effects, factorial_means, factorial_variance,
@@ -55,6 +66,7 @@ pub use power::{
     Effect, PowerOptions, TTest, detectable_effect, power, power_table, sd_upper_bound,
     seeds_needed,
 };
+pub use regression::{Boundary, RegressionColumns, RegressionOptions, Scale, predict, regress};
 pub use scores::{
     Aggregate, ProfileOf, Resampled, ScoreColumns, Scores, TaskReference, Thresholds,
     aggregate_scores, long_scores, normalise_scores, performance_profiles,
@@ -137,6 +149,42 @@ pub enum AnalysisError {
     SeveralReplicates {
         /// The run.
         run: String,
+    },
+    /// A number that the analysis has no meaning for.
+    #[error("column `{column}` holds {value} in row {row} (counted from zero); it must {allowed}")]
+    OutOfRange {
+        /// The column.
+        column: String,
+        /// The first such row.
+        row: usize,
+        /// What it holds.
+        value: f64,
+        /// What it must do, and the remedy.
+        allowed: &'static str,
+    },
+    /// A predictor adds nothing to those before it, so that coefficients are not determined.
+    #[error(
+        "predictor `{column}` is {}{group}, so that their coefficients are not determined; leave \
+         one of them out",
+        combination(.others)
+    )]
+    LinearlyDependent {
+        /// The predictor.
+        column: String,
+        /// Earlier terms that make it up, in backticks; none where it is zero throughout.
+        others: Vec<String>,
+        /// The group, as an addition to a sentence; may be empty.
+        group: String,
+    },
+    /// An option that has no meaning.
+    #[error("{name} must {allowed}, not be {value}")]
+    Setting {
+        /// What it sets.
+        name: &'static str,
+        /// Its value.
+        value: String,
+        /// What it must do.
+        allowed: &'static str,
     },
     /// An interval needs resamples.
     #[error("an interval needs at least one resample, and a permutation test one permutation")]
@@ -290,5 +338,13 @@ fn probability(what: &'static str, value: f64) -> Result<(), AnalysisError> {
         Ok(())
     } else {
         Err(AnalysisError::Probability { what, value })
+    }
+}
+
+fn combination(others: &[String]) -> String {
+    if others.is_empty() {
+        "zero in every row".to_owned()
+    } else {
+        format!("a linear combination of {}", others.join(", "))
     }
 }

@@ -306,5 +306,6 @@ where
     Series: NamedFrom<T, Phantom>,
     T: AsRef<Phantom>,
 {
-    table.with_column(Column::new(name.into(), values)).map(|_| ())
+    // Inserted, because `with_column` would replace a group's column of the same name unseen.
+    table.insert_column(table.width(), Column::new(name.into(), values)).map(|_| ())
 }

@@ -168,8 +168,7 @@ pub(super) fn jackknife(
         }
         return of_statistics;
     }
-    let mut samples: Vec<Sample<'_>> =
-        designs.iter().copied().map(Sample::whole).collect();
+    let mut samples: Vec<Sample<'_>> = designs.iter().copied().map(Sample::whole).collect();
     for (place, &design) in designs.iter().enumerate() {
         for (task, &runs) in design.runs.iter().enumerate() {
             of_statistics.iter_mut().for_each(|strata| strata.push(vec![]));
