@@ -196,7 +196,7 @@ pub fn calibration(
         }
     };
     push(&mut table, "estimator", rows.iter().map(|(_, m)| words(m)).collect::<Vec<_>>())?;
-    let of_bootstrap = |measure: &Measure| resampled(measure).then_some(Bootstrap::METHOD);
+    let of_bootstrap = |measure: &Measure| resampled(measure).then_some(bootstrap.method.words());
     push(&mut table, "interval", rows.iter().map(|(_, m)| of_bootstrap(m)).collect::<Vec<_>>())?;
     push(&mut table, "interval_level", floats(&|m| resampled(m).then_some(bootstrap.level)))?;
     let resamples = |measure: &Measure| resampled(measure).then_some(bootstrap.resamples as u64);

@@ -24,7 +24,7 @@ use crate::store::{RUNS, Results, StoreError};
 use crate::study::{StudyFile, Tuning, TuningRule};
 pub use compare::{Contrast, Contrasted, contrast};
 use source::Source;
-pub(crate) use source::{METHOD, TASK, with_tasks};
+use source::{METHOD, TASK};
 
 /// Most points of a curve.
 const POINTS: usize = 256;
@@ -102,8 +102,8 @@ pub enum Analysis {
     FigureOne {
         /// What of it.
         part: FigureOnePart,
-        /// Where survival curves are read; none for an even grid.
-        thresholds: Vec<f64>,
+        /// Where survival curves are read.
+        thresholds: Thresholds,
         /// Which factor is tuned.
         tuning: TuningChoice,
     },
@@ -347,7 +347,8 @@ pub fn answer(results: &Results, question: &Question<'_>) -> Result<DataFrame, A
         Analysis::Sensitivity(choice) => {
             let tuned = Tuned::new(file, choice, question)?;
             let frame = source.rows(question.keep, &tuned.columns())?;
-            let columns = tuned.selection(&names(&tuned.others), value);
+            let others = names(&tuned.others);
+            let columns = tuned.selection(&others, value);
             Ok(tuning_sensitivity(&frame, columns, &tuned.options)?)
         }
         Analysis::FigureOne { part, thresholds, tuning } => {
@@ -448,7 +449,7 @@ fn grouped(
 }
 
 /// The study's factors that have something to compare.
-pub(crate) fn factors(file: &StudyFile) -> Result<Vec<FactorLevels>, AnalyseError> {
+fn factors(file: &StudyFile) -> Result<Vec<FactorLevels>, AnalyseError> {
     let factors: Vec<FactorLevels> =
         file.factors.iter().filter(|factor| factor.levels.len() > 1).map(levels_of).collect();
     if factors.is_empty() {

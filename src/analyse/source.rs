@@ -9,9 +9,9 @@ use crate::studies::{CurveView, Table};
 use crate::study::StudyFile;
 
 /// Column of the method in a frame of scores.
-pub(crate) const METHOD: &str = "method";
+pub(super) const METHOD: &str = "method";
 /// Column of the task in a frame of scores.
-pub(crate) const TASK: &str = "task";
+pub(super) const TASK: &str = "task";
 /// The runs' column that tells tasks apart where the arms' names do not.
 const ENVIRONMENT: &str = "environment";
 
@@ -210,7 +210,7 @@ pub(super) fn check_metric(
 ///
 /// Where every arm is named `task/method`, these are its parts. Otherwise the method is the arm and the
 /// task the environment, if the frame has that, or one task for all.
-pub(crate) fn with_tasks(mut frame: DataFrame, file: &StudyFile) -> PolarsResult<DataFrame> {
+fn with_tasks(mut frame: DataFrame, file: &StudyFile) -> PolarsResult<DataFrame> {
     let in_parts = file.arms.iter().all(|arm| arm.levels.is_empty() && arm.name.contains('/'));
     let arms = frame.column(ARM)?.cast(&DataType::String)?;
     let arms = arms.str()?;

@@ -172,9 +172,8 @@ enum AnalysisArg {
         part: PartArg,
         #[command(flatten)]
         tuning: TuningArgs,
-        /// Thresholds of the survival curves, separated by commas; by default 101 even ones.
-        #[arg(long, value_name = "VALUES", value_delimiter = ',', allow_negative_numbers = true)]
-        at: Vec<f64>,
+        #[command(flatten)]
+        thresholds: ThresholdArgs,
     },
     /// Pearson's, Spearman's and Kendall's correlation of the metric with another column
     Correlation {
@@ -528,14 +527,14 @@ impl AnalysisArg {
             Self::Survival { thresholds } => Analysis::Survival(thresholds.get()),
             Self::Selection { tuning } => Analysis::Selection(tuning.get()?),
             Self::Sensitivity { tuning } => Analysis::Sensitivity(tuning.get()?),
-            Self::FigureOne { part, tuning, at } => Analysis::FigureOne {
+            Self::FigureOne { part, tuning, thresholds } => Analysis::FigureOne {
                 part: match part {
                     PartArg::Effects => FigureOnePart::Effects,
                     PartArg::Survival => FigureOnePart::Survival,
                     PartArg::Chosen => FigureOnePart::Chosen,
                     PartArg::Runs => FigureOnePart::Runs,
                 },
-                thresholds: at.clone(),
+                thresholds: thresholds.get(),
                 tuning: tuning.get()?,
             },
             Self::Correlation { with, alternative } => {
