@@ -11,7 +11,7 @@ use super::correction::append_adjusted;
 use super::frames::{numbers, replicates, texts};
 use super::samples::{Sample, Samples};
 use super::tables::push;
-use super::{AnalysisError, Bootstrap, Correction, Interval, mean};
+use super::{AnalysisError, Bootstrap, Correction, Estimator, Interval, mean};
 
 /// The columns that [`compare_groups`] and [`power_table`](super::power_table) read.
 #[derive(Clone, Copy, Debug)]
@@ -115,8 +115,9 @@ impl ComparisonTest {
 pub enum DifferenceInterval {
     /// That of Welch's, or the paired, t test.
     T,
-    /// The percentile bootstrap: each group's replicates resampled on their own, or pairs together.
-    /// Too narrow for a handful of replicates.
+    /// The bootstrap by the method of [`ComparisonOptions::bootstrap`]: each group's replicates
+    /// resampled on their own, or pairs together. The percentile bootstrap is too narrow for a
+    /// handful of replicates.
     Bootstrap,
 }
 
@@ -135,8 +136,8 @@ pub struct ComparisonOptions {
     pub correction: Correction,
     /// How the interval is made.
     pub interval: DifferenceInterval,
-    /// Level of the interval, one minus which is the alpha of `rejected`; seed and threads; and the
-    /// number of resamples.
+    /// Level of the interval, one minus which is the alpha of `rejected`; seed and threads; and of a
+    /// bootstrap interval method and number of resamples.
     pub bootstrap: Bootstrap,
     /// Permutations that are enumerated at most, or else drawn.
     pub permutations: u64,
@@ -169,7 +170,7 @@ impl Default for ComparisonOptions {
 /// | `unpaired` | replicates left out because only one of the groups has them; null unless paired |
 /// | `mean_from`, `mean_to` | means of the replicates that entered; null where there are none |
 /// | `estimate` | `mean_to - mean_from` |
-/// | `low`, `high` | its interval, two-sided whatever the alternative; null below two replicates in a group |
+/// | `low`, `high` | its interval, two-sided whatever the alternative; null below two replicates in a group, without spread for t, and where the bootstrap has none |
 /// | `test` | Welch t, paired t, Mann-Whitney U, Wilcoxon signed-rank, permutation or sign-flip permutation |
 /// | `alternative` | `two-sided`, `less` or `greater` (of *to* against *from*) |
 /// | `statistic` | t; U of *to*; the sum of the positive ranks; or the difference of means |
@@ -252,7 +253,14 @@ impl Row {
             if paired { first.paired(second) } else { (first.ordered(), second.ordered()) };
         let mut notes: Vec<String> = Vec::new();
         let tested = noted(tested(&before, &after, options, threads), &mut notes)?;
-        let interval = noted(interval(&before, &after, options), &mut notes)?;
+        let interval = match noted(interval(&before, &after, options), &mut notes)? {
+            Some(None) => {
+                notes
+                    .push("the bootstrap has no interval for so few values or so many ties".into());
+                None
+            }
+            found => found.flatten(),
+        };
         let effect = noted(effect_size(&before, &after), &mut notes)?;
         Ok(Self {
             from: from.to_owned(),
@@ -341,34 +349,31 @@ fn tested(
     }
 }
 
+/// The interval of the difference of means; `None` where the bootstrap has none.
 fn interval(
     from: &[f64],
     to: &[f64],
     options: &ComparisonOptions,
-) -> Result<Interval, AnalysisError> {
+) -> Result<Option<Interval>, AnalysisError> {
     let ComparisonOptions { paired, bootstrap, .. } = options;
     match options.interval {
         DifferenceInterval::T => {
             let of = if *paired { paired_t } else { welch };
-            Ok(of(from, to, Alternative::TwoSided, bootstrap.level)?.interval)
+            Ok(Some(of(from, to, Alternative::TwoSided, bootstrap.level)?.interval))
         }
         DifferenceInterval::Bootstrap => {
             let found = from.len().min(to.len());
-            let too_few =
-                AnalysisError::TooFew { what: "an interval of a difference", needed: 2, found };
             if found < 2 {
-                return Err(too_few);
+                let what = "an interval of a difference";
+                return Err(AnalysisError::TooFew { what, needed: 2, found });
             }
-            let bootstrapped = if *paired {
-                let within: Vec<f64> = from.iter().zip(to).map(|(from, to)| to - from).collect();
-                bootstrap.interval(&[&within], |resampled| mean(resampled.first()?))?
+            // The estimate of the first minus that of the second.
+            let (first, second) = (to, from);
+            if *paired {
+                bootstrap.paired(first, second, Estimator::Mean)
             } else {
-                bootstrap.interval(&[from, to], |resampled| {
-                    let [from, to] = resampled else { return None };
-                    Some(mean(to)? - mean(from)?)
-                })?
-            };
-            bootstrapped.ok_or(too_few)
+                bootstrap.unpaired(first, second, Estimator::Mean)
+            }
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use analysis::{
     Alternative, AnalysisError, Bootstrap, ComparisonColumns, ComparisonOptions, ComparisonTest,
-    Correction, DifferenceInterval, Interval, Pairs, PermutationResult, Permutations,
-    compare_groups, correct, effect_size, mann_whitney_u, paired_permutation, paired_t,
-    permutation, probability_of_superiority, welch, wilcoxon,
+    Correction, DifferenceInterval, Estimator, Interval, IntervalMethod, Pairs, PermutationResult,
+    Permutations, compare_groups, correct, effect_size, mann_whitney_u, paired_permutation,
+    paired_t, permutation, probability_of_superiority, welch, wilcoxon,
 };
 use polars::df;
 use polars::prelude::*;
@@ -712,25 +712,52 @@ fn options_and_frames_out_of_range_are_errors() {
 #[test]
 fn bootstrap_intervals_are_those_of_the_bootstrap() {
     let frame = frame(&[("a", 0, &A), ("b", 0, &B)]);
-    let bootstrap = Bootstrap { resamples: 500, ..Bootstrap::tables() };
     let interval = DifferenceInterval::Bootstrap;
     let mean = |sample: &[f64]| analysis::mean(sample);
     for paired in [false, true] {
-        let options =
-            ComparisonOptions { interval, bootstrap, ..options(ComparisonTest::T, paired) };
-        let table = compared(&frame, &options);
-        let expected = if paired {
-            let within: Vec<f64> = A.iter().zip(B).map(|(a, b)| b - a).collect();
-            bootstrap.interval(&[&within], |strata| mean(&strata[0]))
-        } else {
-            bootstrap.interval(&[&A, &B], |strata| Some(mean(&strata[1])? - mean(&strata[0])?))
-        };
-        let expected = expected.unwrap().unwrap();
-        is(&table, "low", 0, expected.low);
-        is(&table, "high", 0, expected.high);
-        assert_eq!(text(&table, "interval", 0), Some(Bootstrap::METHOD));
-        assert_eq!(whole(&table, "resamples", 0), Some(500));
+        for method in IntervalMethod::ALL {
+            let bootstrap = Bootstrap { resamples: 500, method, ..Bootstrap::tables() };
+            let options =
+                ComparisonOptions { interval, bootstrap, ..options(ComparisonTest::T, paired) };
+            let table = compared(&frame, &options);
+            let expected = if paired {
+                bootstrap.paired(&B, &A, Estimator::Mean)
+            } else {
+                bootstrap.unpaired(&B, &A, Estimator::Mean)
+            };
+            let expected = expected.unwrap().unwrap();
+            is(&table, "low", 0, expected.low);
+            is(&table, "high", 0, expected.high);
+            assert_eq!(text(&table, "interval", 0), Some(method.words()));
+            assert_eq!(whole(&table, "resamples", 0), Some(500));
+            if method == IntervalMethod::Percentile {
+                let written_out = if paired {
+                    let within: Vec<f64> = A.iter().zip(B).map(|(a, b)| b - a).collect();
+                    bootstrap.interval(&[&within], |strata| mean(&strata[0]))
+                } else {
+                    bootstrap
+                        .interval(&[&B, &A], |strata| Some(mean(&strata[0])? - mean(&strata[1])?))
+                };
+                let written_out = written_out.unwrap().unwrap();
+                interval_is(expected, written_out.low, written_out.high);
+            }
+        }
     }
+}
+
+#[test]
+fn a_bootstrap_without_interval_says_so() {
+    // Most resamples of two values are constant, and have no standard error.
+    let frame = frame(&[("a", 0, &[1.0, 2.0]), ("b", 0, &[3.0, 5.0])]);
+    let method = IntervalMethod::Studentized;
+    let bootstrap = Bootstrap { resamples: 200, method, ..Bootstrap::tables() };
+    let interval = DifferenceInterval::Bootstrap;
+    let options = ComparisonOptions { interval, bootstrap, ..options(ComparisonTest::T, false) };
+    let table = compared(&frame, &options);
+    assert_eq!((float(&table, "low", 0), float(&table, "high", 0)), (None, None));
+    let note = "the bootstrap has no interval for so few values or so many ties";
+    assert_eq!(text(&table, "note", 0), Some(note));
+    assert!(float(&table, "p_value", 0).is_some());
 }
 
 #[test]
