@@ -137,3 +137,83 @@ fn what_is_not_there_is_named_with_what_is() {
         assert!(error.contains(said), "{arguments:?}: {error}");
     }
 }
+
+#[test]
+fn effects_are_differences_of_means_and_come_with_interactions() {
+    let table = written(&[QUICKSTART, "effects", "--resamples", "500"], "effects.parquet");
+    // Four main effects and six interactions, one family.
+    assert_eq!(table.height(), 10);
+    let effects = texts(&table, "effect");
+    assert_eq!(effects[0], "factor_value_clip");
+    assert_eq!(effects[4], "factor_value_clip × factor_reward_scaling");
+    let difference = mean_at("value_clip", "max") - mean_at("value_clip", "none");
+    assert!((floats(&table, "estimate")[0] - difference).abs() < 1e-9);
+    let (low, wide) = (floats(&table, "low"), floats(&table, "simultaneous_low"));
+    assert!(low.iter().zip(wide).all(|(low, wide)| wide <= *low));
+    assert_eq!(written(&[QUICKSTART, "effects", "--order", "1"], "main.csv").height(), 4);
+    // The cells of an interaction add up to it.
+    let means = written(&[QUICKSTART, "means", "--by", "value_clip,reward_scaling"], "means.csv");
+    let cells = floats(&means, "estimate");
+    let interaction = cells[3] - cells[2] - cells[1] + cells[0];
+    assert!((floats(&table, "estimate")[4] - interaction).abs() < 1e-9);
+}
+
+#[test]
+fn arms_are_compared_with_a_baseline() {
+    let baseline = "value_clip=none,reward_scaling=none,initialisation=xavier,annealing=off";
+    let table = written(&[QUICKSTART, "contrasts", "--baseline", baseline], "contrasts.parquet");
+    assert_eq!(table.height(), 15);
+    assert!(texts(&table, "test").iter().all(|test| test == "paired t"));
+    let (p, adjusted) = (floats(&table, "p_value"), floats(&table, "p_adjusted"));
+    assert!(p.iter().zip(&adjusted).all(|(p, adjusted)| adjusted >= p));
+    let other = ["contrasts", "--by", "annealing", "--test", "rank", "--paired", "no"];
+    let table = written(&[&[QUICKSTART], &other[..]].concat(), "ranks.csv");
+    assert_eq!(texts(&table, "test"), ["Mann-Whitney U"]);
+    let error = refused(&[QUICKSTART, "contrasts", "--pair", "value_clip=none:base"]);
+    assert!(error.contains("no row of table `runs` has arm = value_clip=none"), "{error}");
+    let more = ["power", "--by", "annealing", "--effect", "50"];
+    let table = written(&[&[QUICKSTART], &more[..]].concat(), "power.parquet");
+    assert_eq!(table.column("effect").unwrap().f64().unwrap().get(0), Some(50.0));
+    assert!(table.column("seeds_needed").unwrap().u64().unwrap().get(0) > Some(1));
+}
+
+#[test]
+fn a_tuned_factor_is_chosen_for_every_combination_of_the_others() {
+    let tune = ["selection", "--tune", "annealing", "--rule", "fresh-seeds"];
+    let error = refused(&[&[QUICKSTART], &tune[..]].concat());
+    assert!(error.contains("needs --tuning-replicates N"), "{error}");
+    let tune = [&tune[..], &["--tuning-replicates", "2"]].concat();
+    let table = written(&[&[QUICKSTART], &tune[..]].concat(), "selection.parquet");
+    assert_eq!(table.height(), 8);
+    assert_eq!(table.column("n_tuning").unwrap().u64().unwrap().get(0), Some(2));
+    assert_eq!(table.column("n_estimate").unwrap().u64().unwrap().get(0), Some(3));
+    let error = refused(&[QUICKSTART, "selection"]);
+    assert!(error.contains("no section [tuning]"), "{error}");
+    let error = refused(&[QUICKSTART, "selection", "--tune", "anealing"]);
+    assert!(error.contains("did you mean `annealing`?"), "{error}");
+    let figure = ["figure-one", "--tune", "annealing", "--part", "survival", "--points", "5"];
+    let table = written(&[&[QUICKSTART], &figure[..]].concat(), "figure-one.csv");
+    // Three other factors with two levels each, at five thresholds.
+    assert_eq!(table.height(), 3 * 2 * 5);
+}
+
+#[test]
+fn areas_profiles_and_regressions_are_tables_too() {
+    let table = written(&[QUICKSTART, "areas", "--by", "value_clip"], "areas.parquet");
+    let (means, low, high) =
+        (floats(&table, "estimate"), floats(&table, "low"), floats(&table, "high"));
+    assert!(means.iter().zip(low).all(|(mean, low)| low < *mean));
+    assert!(means.iter().zip(high).all(|(mean, high)| *mean < high));
+    let at = ["survival", "--by", "annealing", "--at=-300,-200"];
+    let table = written(&[&[QUICKSTART], &at[..]].concat(), "survival.csv");
+    assert_eq!(floats(&table, "tau"), [-300.0, -200.0, -300.0, -200.0]);
+    let table = written(&[QUICKSTART, "scores", "--resamples", "100"], "scores.parquet");
+    assert_eq!(table.height(), 16 * 4);
+    let table = written(&[QUICKSTART, "regression", "--on", "return_max"], "regression.csv");
+    assert_eq!(texts(&table, "term"), ["(intercept)", "return_max"]);
+    let table = written(&[QUICKSTART, "correlation", "--with", "return_max"], "correlation.csv");
+    assert_eq!(texts(&table, "correlation"), ["pearson", "spearman", "kendall tau-b"]);
+    let table = written(&[QUICKSTART, "variance"], "variance.csv");
+    let last = table.height() - 1;
+    assert_eq!(texts(&table, "effect")[last], "total");
+}

@@ -179,3 +179,13 @@ pub(crate) fn level(text: &str) -> Result<f64, String> {
 pub(crate) fn default_workers() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn arguments_do_not_clash() {
+        super::Arguments::command().debug_assert();
+    }
+}

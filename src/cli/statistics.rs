@@ -50,8 +50,8 @@ pub struct TestArgs {
     #[arg(long, value_enum, default_value_t)]
     correction: CorrectionArg,
     /// How intervals of differences are made.
-    #[arg(long = "difference-interval", value_enum, default_value_t)]
-    interval: DifferenceIntervalArg,
+    #[arg(long, value_enum, default_value_t)]
+    difference_interval: DifferenceIntervalArg,
 }
 
 impl TestArgs {
@@ -80,7 +80,7 @@ impl TestArgs {
                 CorrectionArg::Bonferroni => Correction::Bonferroni,
                 CorrectionArg::BenjaminiHochberg => Correction::BenjaminiHochberg,
             },
-            interval: match self.interval {
+            interval: match self.difference_interval {
                 DifferenceIntervalArg::T => DifferenceInterval::T,
                 DifferenceIntervalArg::Bootstrap => DifferenceInterval::Bootstrap,
             },
@@ -153,7 +153,7 @@ enum DifferenceIntervalArg {
     /// Welch's, or that of the paired t test.
     #[default]
     T,
-    /// The bootstrap's, too narrow for a handful of replicates.
+    /// The bootstrap's, of the method that --interval names.
     Bootstrap,
 }
 
