@@ -1,9 +1,9 @@
 //! Linear regression by ordinary and weighted least squares, on the measured scale or between
 //! probits or logits.
 //!
-//! The fit is a Householder QR decomposition of the design, its columns scaled to length one
-//! (Golub and Van Loan, Matrix Computations, section 5.3); normal equations would lose half of the
-//! digits. Standard errors are the classical ones and, beside them, HC3 (MacKinnon and White 1985,
+//! The fit is a Householder QR decomposition of the design, its columns scaled to a length near one
+//! (Golub and Van Loan, Matrix Computations, section 5.3), with a step of refinement; normal
+//! equations would lose half of the digits. Standard errors are the classical ones and, beside them, HC3 (MacKinnon and White 1985,
 //! Journal of Econometrics 29, 305-325), which does not assume equal variances. Both are judged by
 //! Student's t with the residual degrees of freedom (`statsmodels`: `OLS`, `WLS`,
 //! `cov_type="HC3", use_t=True`).
@@ -506,7 +506,7 @@ pub(super) struct LeastSquares {
     /// The inverse of R, upper triangular, of the weighted design with columns as given:
     /// its product with its transpose is the inverse of X'WX. Columns of it, by term.
     inverse: Vec<Vec<f64>>,
-    /// Covariance of the coefficients by HC3; `None` where it is not determined.
+    /// Standard errors of the coefficients by HC3; `None` where they are not determined.
     robust: Option<Vec<f64>>,
     n: usize,
     intercept: bool,
@@ -550,7 +550,9 @@ impl LeastSquares {
                 points.iter().zip(&roots).map(|(point, root)| point.x[term] * root).collect()
             })
             .collect();
-        let lengths: Vec<f64> = columns.iter().map(|column| length(column)).collect();
+        // Powers of two, by which division is exact.
+        let lengths: Vec<f64> =
+            columns.iter().map(|column| length(column).log2().round().exp2()).collect();
         let mut qr = Householder { reflectors: vec![], r: vec![] };
         for (term, column) in columns.iter().enumerate() {
             let scaled = column.iter().map(|value| value / lengths[term]).collect();
@@ -563,19 +565,14 @@ impl LeastSquares {
         qr.rotate(&mut rotated);
         let mut coefficients = qr.solve(&rotated[..terms]);
         let residuals_of = |coefficients: &[f64]| -> Vec<f64> {
+            let terms = || columns.iter().zip(&lengths).zip(coefficients);
             (0..n)
                 .map(|row| {
-                    let mut residual = y[row];
-                    for ((column, length), coefficient) in
-                        columns.iter().zip(&lengths).zip(coefficients)
-                    {
-                        residual -= column[row] / length * coefficient;
-                    }
-                    residual
+                    difference(y[row], terms().map(|((column, by), c)| (column[row] / by, *c)))
                 })
                 .collect()
         };
-        // One step of refinement wins back digits that an ill-conditioned design costs.
+        // A step of refinement wins back digits that an ill-conditioned design costs.
         let mut correction = residuals_of(&coefficients);
         qr.rotate(&mut correction);
         for (coefficient, step) in coefficients.iter_mut().zip(qr.solve(&correction[..terms])) {
@@ -612,7 +609,7 @@ impl LeastSquares {
             }
         }
         let robust = robust.map(|variances| {
-            variances.iter().zip(&lengths).map(|(value, length)| value / length / length).collect()
+            variances.iter().zip(&lengths).map(|(value, length)| value.sqrt() / length).collect()
         });
         for (coefficient, length) in coefficients.iter_mut().zip(&lengths) {
             *coefficient /= length;
@@ -631,13 +628,13 @@ impl LeastSquares {
     }
 
     pub(super) fn standard_error(&self, term: usize) -> Option<f64> {
-        let row: f64 = self.inverse.iter().map(|column| column[term] * column[term]).sum();
-        Some((row * self.variance()?).sqrt())
+        let row: Vec<f64> = self.inverse.iter().map(|column| column[term]).collect();
+        Some(length(&row) * self.variance()?.sqrt())
     }
 
     fn robust_error(&self, term: usize) -> Option<f64> {
         self.degrees()?;
-        Some(self.robust.as_ref()?[term].sqrt())
+        Some(self.robust.as_ref()?[term])
     }
 
     fn r_squared(&self) -> Option<f64> {
@@ -719,12 +716,13 @@ struct Householder {
 }
 
 impl Householder {
-    /// Appends a column of length one; false where those before it determine it.
+    /// Appends a column that is not zero; false where those before it determine it.
     fn push(&mut self, mut column: Vec<f64>) -> bool {
         let term = self.reflectors.len();
+        let whole = length(&column);
         self.rotate(&mut column);
         let rest = length(&column[term..]);
-        let refused = rest <= DEPENDENT;
+        let refused = rest <= DEPENDENT * whole;
         // The sign that adds to the diagonal cancels no digits.
         let diagonal = if column[term] > 0.0 { -rest } else { rest };
         let mut r = column[..term].to_vec();
@@ -793,7 +791,24 @@ impl Householder {
     }
 }
 
-/// The length of a vector.
+/// The length of a vector, without overflow of its squares.
 fn length(vector: &[f64]) -> f64 {
-    vector.iter().map(|value| value * value).sum::<f64>().sqrt()
+    let most = vector.iter().fold(0.0, |most: f64, value| most.max(value.abs()));
+    if most == 0.0 {
+        return 0.0;
+    }
+    most * vector.iter().map(|value| (value / most) * (value / most)).sum::<f64>().sqrt()
+}
+
+/// A number minus a sum of products, with twice the digits of its terms (Ogita, Rump and Oishi 2005).
+fn difference(from: f64, products: impl Iterator<Item = (f64, f64)>) -> f64 {
+    let (mut sum, mut lost) = (from, 0.0);
+    for (a, b) in products {
+        let product = -a * b;
+        let next = sum + product;
+        let added = next - sum;
+        lost += (sum - (next - added)) + (product - added) + (-a).mul_add(b, -product);
+        sum = next;
+    }
+    sum + lost
 }

@@ -3,7 +3,7 @@
 //! Golden numbers: scipy 1.17.1 (`stats.betabinom` with `optimize`), printed by
 //! `fixtures/beta_binomial.py`.
 
-use std::path::PathBuf;
+mod published;
 
 use analysis::{
     AnalysisError, BetaBinomial, BetaBinomialColumns, MixtureOptions, beta_binomial,
@@ -363,18 +363,9 @@ fn groups_are_fitted_on_their_own_and_the_order_of_rows_shows_nowhere() {
     assert!(mixture(&both.reverse()).equals_missing(&mixture(&both)));
 }
 
-/// A folder of published data, which is not part of the repository.
-fn data(folder: &str) -> Option<PathBuf> {
-    let given = std::env::var_os("CETERIS_DATA").map(PathBuf::from);
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let beside = [root.join("data"), root.join("../shared/data")];
-    given.into_iter().chain(beside).map(|data| data.join(folder)).find(|folder| folder.is_dir())
-}
-
 #[test]
 fn the_votes_on_cifar_10h_are_fitted_as_scipy_fits_them() {
-    let Some(folder) = data("replication") else {
-        eprintln!("skipped: no folder `replication` in CETERIS_DATA, data or ../shared/data");
+    let Some(folder) = published::data("replication") else {
         return;
     };
     // 10,000 images, 47 to 63 people each: how many chose the label.

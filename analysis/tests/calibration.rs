@@ -3,7 +3,7 @@
 //! Golden numbers: uncertainty-calibration 0.1.4, scikit-learn 1.9.1, statsmodels 0.15.0 and scipy
 //! 1.17.1, printed by `fixtures/calibration.py`.
 
-use std::path::PathBuf;
+mod published;
 
 use analysis::{
     AnalysisError, Binning, Bootstrap, CalibrationColumns, CalibrationOptions, PlattTargets,
@@ -371,18 +371,9 @@ fn missing_empty_and_meaningless_rows_have_an_answer() {
     assert!(matches!(error, AnalysisError::Level(_)));
 }
 
-/// A folder of published data, which is not part of the repository.
-fn data(folder: &str) -> Option<PathBuf> {
-    let given = std::env::var_os("CETERIS_DATA").map(PathBuf::from);
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let beside = [root.join("data"), root.join("../shared/data")];
-    given.into_iter().chain(beside).map(|data| data.join(folder)).find(|folder| folder.is_dir())
-}
-
 #[test]
 fn runs_of_helm_without_probabilities_are_as_wrong_as_they_are_sure() {
-    let Some(folder) = data("helm") else {
-        eprintln!("skipped: no folder `helm` in CETERIS_DATA, data or ../shared/data");
+    let Some(folder) = published::data("helm") else {
         return;
     };
     // The published runs store log probabilities of zero for every answer: a confidence of one,

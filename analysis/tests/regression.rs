@@ -2,7 +2,7 @@
 //!
 //! Golden numbers: statsmodels 0.15.0 and scipy 1.17.1, printed by `fixtures/regression.py`.
 
-use std::path::PathBuf;
+mod published;
 
 use analysis::{
     AnalysisError, Boundary, RegressionColumns, RegressionOptions, Scale, predict, regress,
@@ -273,10 +273,24 @@ fn an_ill_conditioned_design_keeps_its_digits() {
     ];
     for (row, expected) in expected.into_iter().enumerate() {
         let columns = ["estimate", "standard_error", "robust_standard_error"];
-        close(&table, row, columns, expected, 1e-9);
+        close(&table, row, columns, expected, 1e-11);
     }
     let expected = [304.854_073_561_964_8, 0.995_479_004_577_295_7];
     close(&table, 0, ["residual_sd", "r_squared"], expected, 1e-12);
+}
+
+#[test]
+fn units_show_in_nothing_but_the_units() {
+    let whole = regress(&frame(), columns(&["x"]), &RegressionOptions::default()).unwrap();
+    for unit in [1e180, 1e-180] {
+        let x: Vec<f64> = X.iter().map(|x| x * unit).collect();
+        let scaled = df!("x" => x, "y" => Y).unwrap();
+        let table = regress(&scaled, columns(&["x"]), &RegressionOptions::default()).unwrap();
+        for column in ["t", "p_value", "robust_t", "r_squared", "f"] {
+            close(&table, 1, [column], [float(&whole, column, 1).unwrap()], 1e-12);
+        }
+        close(&table, 1, ["estimate"], [float(&whole, "estimate", 1).unwrap() / unit], 1e-13);
+    }
 }
 
 #[test]
@@ -461,18 +475,9 @@ fn no_column_is_overwritten_unseen() {
     assert!(matches!(error, Err(AnalysisError::Frame(PolarsError::Duplicate(_)))));
 }
 
-/// A folder of published data, which is not part of the repository.
-fn data(folder: &str) -> Option<PathBuf> {
-    let given = std::env::var_os("CETERIS_DATA").map(PathBuf::from);
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
-    let beside = [root.join("data"), root.join("../shared/data")];
-    given.into_iter().chain(beside).map(|data| data.join(folder)).find(|folder| folder.is_dir())
-}
-
 #[test]
 fn accuracies_on_two_imagenet_test_sets_lie_on_the_lines_of_statsmodels() {
-    let Some(folder) = data("replication") else {
-        eprintln!("skipped: no folder `replication` in CETERIS_DATA, data or ../shared/data");
+    let Some(folder) = published::data("replication") else {
         return;
     };
     // 64 models of the ImageNet-v2 repository.
