@@ -151,7 +151,8 @@ impl CalibrationOptions {
 ///
 /// # Errors
 /// When a column is absent or of the wrong type, a row has no replicate, a confidence lies outside
-/// [0, 1], an outcome is neither 0 nor 1, there are no bins, or the bootstrap is out of range.
+/// [0, 1], an outcome is neither 0 nor 1, there are no bins, or the bootstrap is out of range or the
+/// Bayesian one, for which these measures have no weighted form.
 pub fn calibration(
     frame: &DataFrame,
     columns: CalibrationColumns<'_>,

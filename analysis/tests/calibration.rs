@@ -277,7 +277,7 @@ fn intervals_resample_replicates() {
     let by_mass = calibration(&recipe(), COLUMNS, &mass, &bootstrap).unwrap();
     near(interval(&by_mass, "ece"), (0.080_333_333, 0.227_337_5));
     let ece = row(&table, "ece");
-    assert_eq!(text(&table, "interval", ece), Some(Bootstrap::METHOD));
+    assert_eq!(text(&table, "interval", ece), Some(bootstrap.method.words()));
     assert_eq!(count(&table, "resamples", ece), Some(10_000));
     assert_eq!(
         text(&table, "estimator", ece),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use super::super::estimator::{count, quantile};
-use super::super::student::{survival, upper_quantile};
+use super::super::normal;
 use super::{AnalysisError, Bootstrap, Design, Interval};
 
 /// Relative difference up to which two statistics are the same number.
@@ -173,7 +173,7 @@ pub(super) fn bca(
         let shifted = bias + z;
         let scale = 1.0 - acceleration * shifted;
         if scale > 0.0 {
-            normal(bias + shifted / scale)
+            normal::cdf(bias + shifted / scale)
         } else if shifted > 0.0 {
             // Beyond the pole, which only levels next to 1 reach: its limit.
             1.0
@@ -181,7 +181,7 @@ pub(super) fn bca(
             0.0
         }
     };
-    let z = normal_quantile(tail);
+    let z = normal::quantile(tail);
     Some(Interval {
         low: quantile(sorted, probability(z))?,
         high: quantile(sorted, probability(-z))?,
@@ -196,7 +196,7 @@ pub(super) fn bias(sorted: &[f64], estimate: f64) -> Option<f64> {
     let below = sorted.partition_point(|statistic| *statistic < estimate - rounding);
     let not_above = sorted.partition_point(|statistic| *statistic <= estimate + rounding);
     let share = count(below + not_above) / (2.0 * count(sorted.len()));
-    (share > 0.0 && share < 1.0).then(|| normal_quantile(share))
+    (share > 0.0 && share < 1.0).then(|| normal::quantile(share))
 }
 
 /// The acceleration by the jackknife: a sixth of the skewness of the statistic's influence values.
@@ -223,18 +223,4 @@ fn studentized(distances: &[f64], estimate: f64, error: f64, tail: f64) -> Optio
     // A sample without a standard error whose resamples differ says nothing of its own precision.
     let told = error > 0.0 || distances.iter().all(|distance| *distance == 0.0);
     (told && interval.low.is_finite() && interval.high.is_finite()).then_some(interval)
-}
-
-/// Probability that a standard normal variable lies below `z`.
-fn normal(z: f64) -> f64 {
-    survival(-z, f64::INFINITY)
-}
-
-/// The standard normal quantile of a probability in (0, 1).
-fn normal_quantile(probability: f64) -> f64 {
-    if probability <= 0.5 {
-        -upper_quantile(probability, f64::INFINITY)
-    } else {
-        upper_quantile(1.0 - probability, f64::INFINITY)
-    }
 }
