@@ -4,6 +4,7 @@
 //! the design: one sample or several strata ([`Bootstrap::interval`], [`Bootstrap::interval_of`]),
 //! and for [`Estimator`](super::Estimator)s also pairs, clusters and hierarchies.
 
+mod coverage;
 mod designs;
 mod method;
 mod statistic;

@@ -10,6 +10,8 @@ use super::{AnalysisError, Bootstrap, Design, Interval};
 const ROUNDING: f64 = 1e-12;
 
 /// How the ends of a bootstrap interval come from the resamples.
+///
+#[doc = include_str!("coverage.md")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IntervalMethod {
     /// Quantiles of the resampled statistic (Efron 1979), interpolated linearly between order

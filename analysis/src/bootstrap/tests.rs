@@ -2,6 +2,7 @@
 //! numbers are printed by `tests/fixtures/bootstrap.py` (numpy 2.2.6, scipy 1.17.1).
 
 use super::super::{Estimator, mean, sd};
+use super::coverage::ROWS;
 use super::designs::Nested;
 use super::method::{acceleration, bca, bias};
 use super::statistic::{Clustered, Difference, Pooled, Statistic};
@@ -199,4 +200,25 @@ fn a_method_is_found_by_its_name() {
         "BCa".parse::<IntervalMethod>().unwrap_err().to_string(),
         "there is no interval method `BCa`: choose percentile, basic, bca, studentized or bayesian"
     );
+}
+
+#[test]
+fn the_documented_table_is_the_one_that_caveats_quote() {
+    let table = include_str!("coverage.md");
+    let documented: Vec<Vec<&str>> = table
+        .lines()
+        .filter(|line| ["| mean", "| iqm", "| median"].iter().any(|name| line.starts_with(name)))
+        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
+        .collect();
+    assert_eq!(documented.len(), 48);
+    assert_eq!(ROWS.len(), 48);
+    for (row, cells) in ROWS.iter().zip(documented) {
+        let name = [row.estimator.name(), row.population, &row.replicates.to_string()].join(" ");
+        assert_eq!(cells[..3].join(" "), name);
+        for (percent, cell) in row.percent.iter().zip(&cells[4..]) {
+            let kept = percent.is_none_or(|percent| (93.0..=97.0).contains(&percent));
+            let text = percent.map_or("-".to_owned(), |percent| format!("{percent:.1}"));
+            assert_eq!(*cell, if kept { text } else { format!("**{text}**") }, "{name}");
+        }
+    }
 }
