@@ -107,10 +107,11 @@ impl Described {
 /// | `interval_level`, `resamples` | of the interval |
 ///
 /// Percentile and basic intervals are those of `rliable.library.get_interval_estimates`, with
-/// `task_bootstrap` as `resampled` says. The jackknife of the BCa method leaves out what is
-/// resampled, single runs of single tasks or whole tasks, where rliable's leaves out the same run
-/// of all tasks; with one task they agree. Methods that have equally many runs of each task draw the
-/// same resamples: one method's interval is distributed as if it drew its own.
+/// `task_bootstrap` as `resampled` says. BCa intervals are those of [`crate::IntervalMethod::Bca`],
+/// whose jackknife leaves out what is resampled: single runs of single tasks, or whole tasks.
+/// rliable's leaves out the same run of all tasks, and its bias correction counts only resamples
+/// strictly below the estimate. Methods that have equally many runs of each task draw the same
+/// resamples: one method's interval is distributed as if it drew its own.
 ///
 /// A method without any row of a task is aggregated over fewer `tasks` than the others; compare
 /// that column before comparing estimates.
