@@ -198,7 +198,7 @@ pub fn factor_effects(
 /// | `estimate` | null where no combination is complete or, pooled, a side is empty |
 /// | `standard_error`, `degrees_of_freedom` | of the estimate; the latter null for a bootstrap |
 /// | `low`, `high` | interval of this effect alone; null below two replicates, and where the bootstrap's method has none |
-/// | `simultaneous_low`, `simultaneous_high` | interval that holds together with those of all rows |
+/// | `simultaneous_low`, `simultaneous_high` | interval that holds together with those of all rows; null likewise |
 /// | `p_value` | two-sided, of no effect, alone; of a bootstrap twice the smaller share of ordinary resamples on one side of zero |
 /// | `p_adjusted` | the same after Holm (1979, Scandinavian Journal of Statistics 6, 65-70) over all rows |
 /// | `estimator`, `interval`, `interval_level` | what estimate and interval are |

@@ -2,8 +2,8 @@
 
 use analysis::{
     AnalysisError, Bootstrap, FactorLevels, FactorialColumns, FactorialEstimator,
-    FactorialInterval, FactorialOptions, Simultaneous, factor_effects, factorial_effects,
-    factorial_means, factorial_variance,
+    FactorialInterval, FactorialOptions, IntervalMethod, Simultaneous, factor_effects,
+    factorial_effects, factorial_means, factorial_variance,
 };
 use polars::df;
 use polars::prelude::*;
@@ -710,6 +710,31 @@ fn the_bootstrap_of_unequal_replicates_is_known_exactly() {
     let table = at(0.2);
     assert_eq!((float(&table, "low", 0), float(&table, "high", 0)), (Some(0.0), Some(0.0)));
     assert_eq!(text(&table, "interval", 0), Some("percentile bootstrap over replicates"));
+}
+
+#[test]
+fn every_bootstrap_method_has_intervals_of_unequal_replicates() {
+    for method in IntervalMethod::ALL {
+        let bootstrap = Bootstrap { method, ..Bootstrap::curves() };
+        for simultaneous in [Simultaneous::Bonferroni, Simultaneous::MaxT] {
+            let options = FactorialOptions {
+                bootstrap,
+                simultaneous,
+                ..options(2, FactorialInterval::Bootstrap)
+            };
+            let table = effects(&design(&DROPPED), &options);
+            assert_eq!(text(&table, "interval", 0), Some(method.words()));
+            for row in 0..table.height() {
+                let at = |column: &str| number(&table, column, row);
+                assert!((0.0..=1.0).contains(&at("p_value")));
+                // With four replicates an end of the studentized bootstrap may be infinite.
+                if method != IntervalMethod::Studentized {
+                    assert!(at("low") < at("high"), "{method:?} {row}");
+                    assert!(at("simultaneous_low") < at("simultaneous_high"), "{method:?} {row}");
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Choice of hyper-parameters: closed forms, exact enumeration and simulated studies.
 
 use analysis::{
-    AnalysisError, Better, Bootstrap, Estimator, FactorLevels, FigureOneColumns, MissingRuns,
-    SelectionColumns, SelectionOptions, SelectionRule, Thresholds, figure_one, select,
+    AnalysisError, Better, Bootstrap, Estimator, FactorLevels, FigureOneColumns, IntervalMethod,
+    MissingRuns, SelectionColumns, SelectionOptions, SelectionRule, Thresholds, figure_one, select,
     tuning_sensitivity,
 };
 use polars::df;
@@ -144,6 +144,24 @@ fn the_nested_bootstrap_is_that_of_all_resamples() {
     let shares = tuning_sensitivity(&trials(), COLUMNS, &options).unwrap();
     for (row, share) in SHARES.iter().enumerate() {
         close(number(&shares, "chosen_share", row), *share, 0.005);
+    }
+}
+
+#[test]
+fn every_bootstrap_method_has_an_answer() {
+    for method in IntervalMethod::ALL {
+        let bootstrap = Bootstrap { method, ..Bootstrap::curves() };
+        for rule in [SelectionRule::Naive, SelectionRule::NestedBootstrap] {
+            let options = SelectionOptions { bootstrap, ..with(rule) };
+            let mean = select(&trials(), COLUMNS, &options).unwrap();
+            assert!(float(&mean, "low", 0).is_some());
+            // Choices are always those of ordinary resamples.
+            close(number(&mean, "chosen_share", 0), SHARES[2], 0.05);
+        }
+        let options =
+            SelectionOptions { bootstrap, estimator: Estimator::Iqm, ..with(SelectionRule::Naive) };
+        let table = select(&trials(), COLUMNS, &options).unwrap();
+        assert_eq!(text(&table, "interval", 0), method.words());
     }
 }
 
