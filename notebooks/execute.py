@@ -16,10 +16,11 @@ import nbformat
 from nbclient import NotebookClient
 from traitlets.config import Config
 
-# A relative directory of results is meant from here, not from the notebook's folder.
+# A relative path is meant from here, not from the notebook's folder.
 for name in ("CETERIS_RESULTS", "CETERIS"):
-    if Path(os.environ.get(name, "")).exists() and name in os.environ:
-        os.environ[name] = str(Path(os.environ[name]).resolve())
+    value = os.environ.get(name)
+    if value and Path(value).exists():
+        os.environ[name] = str(Path(value).absolute())
 
 parser = argparse.ArgumentParser()
 where = parser.add_mutually_exclusive_group(required=True)
@@ -39,8 +40,7 @@ for path in arguments.notebooks:
         record_timing=False,
         resources={"metadata": {"path": path.resolve().parent}},
     ).execute()
-    # The kernel's version of Python and the like.
-    notebook.metadata.pop("widgets", None)
+    # Without the version of Python.
     notebook.metadata["language_info"] = {"name": "python"}
     target = path if arguments.in_place else arguments.out / path.name
     target.parent.mkdir(parents=True, exist_ok=True)
