@@ -1,481 +1,318 @@
-//! Figures as SVG that takes its colours from the page.
-//!
-//! plotters draws with colours that stand for the page's; what comes out names CSS variables
-//! instead, so that one figure serves light, dark and print. Everything is drawn at four times its
-//! size, because plotters rounds to whole pixels.
+//! The figures of a report: what each draws, says and is made by, before a page or a file shows it.
 
-use std::fmt::Display;
+mod claims;
+mod curves;
+mod effects;
+mod estimates;
+mod shares;
 
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
-use plotters::prelude::*;
+use polars::prelude::DataFrame;
 
-use super::ReportError;
-use super::model::{Curve, Estimate, RunPoints};
-use super::numbers::tick;
+pub(super) use effects::named;
 
-/// Units of a drawing in one CSS pixel of its natural size.
-const SCALE: i32 = 4;
-/// Size of labels in CSS pixels.
-const LABEL: i32 = 11;
+use super::draw::{Axis, Ink, Picture};
+use super::model::{Curve, Estimate, Model};
+use super::numbers::{decimals, fixed, grouped, percent, plural};
+use super::{ReportError, ReportInput};
+use analysis::{Bootstrap, IntervalMethod};
 
-/// A colour of the page.
+/// Arms that get a panel of their own at most; the tables have all of them.
+const MOST_PANELS: usize = 64;
+
+/// Where in a report a figure or table belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
-    /// Labels of axes.
-    Label,
-    /// Axes.
-    Axis,
-    /// Lines of the grid.
-    Grid,
+pub(super) enum Section {
+    Claims,
+    Metrics,
+    Effects,
+    /// Shares of runs above a value.
+    Survival,
+    /// Factors of numbers.
+    Sensitivity,
+    /// Curves of a view, by its place.
+    Curves(usize),
+    /// What was run.
+    Runs,
+}
+
+/// A figure.
+pub(super) struct Figure<'a> {
+    /// What the command line calls it.
+    pub(super) id: String,
+    pub(super) section: Section,
+    /// In a few words.
+    pub(super) title: String,
+    /// Full sentences with method, number of runs and level; backticks mark code.
+    pub(super) caption: String,
+    pub(super) body: Body,
+    /// The numbers behind it, by the name of their file.
+    pub(super) data: Vec<(String, &'a DataFrame)>,
+}
+
+/// What a figure draws.
+pub(super) enum Body {
+    /// Rows of plots above common axes.
+    Rows {
+        key: Vec<Key>,
+        groups: Vec<Group>,
+        /// What a screen reader says.
+        said: String,
+    },
+    /// Panels of lines.
+    Panels(Panels),
+    /// One plot a claim, in the order of the claims.
+    Claims { key: Vec<Key>, plots: Vec<Option<(Axis, Picture)>> },
+}
+
+/// Rows that share an axis.
+pub(super) struct Group {
+    /// Empty where there is one group only.
+    pub(super) heading: String,
+    pub(super) axis: Axis,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A row of plots with what stands on either side.
+pub(super) struct Row {
+    /// The part of its name that stands out; may be empty.
+    pub(super) strong: String,
+    pub(super) name: String,
+    pub(super) number: String,
+    pub(super) small: Vec<String>,
+    pub(super) picture: Picture,
+}
+
+/// Panels of lines.
+pub(super) struct Panels {
+    pub(super) size: PanelSize,
+    /// What lines mean in every panel.
+    pub(super) key: Vec<Key>,
+    pub(super) x_name: String,
+    pub(super) y_name: String,
+    pub(super) panels: Vec<Panel>,
+}
+
+/// How large panels are, and whether each has the names of its axes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PanelSize {
+    /// One alone.
+    Single,
+    /// A few, with names of axes.
+    Wide,
+    /// Many; the names of axes stand above all of them.
+    Small,
+}
+
+impl PanelSize {
+    /// In CSS pixels.
+    fn pixels(self) -> (i32, i32) {
+        match self {
+            Self::Single => (440, 270),
+            Self::Wide => (350, 225),
+            Self::Small => (300, 180),
+        }
+    }
+}
+
+/// One panel.
+pub(super) struct Panel {
+    /// The part of its title that stands out; may be empty.
+    pub(super) strong: String,
+    pub(super) title: String,
+    pub(super) key: Vec<Key>,
+    /// Names of its axes, where they differ from those of all.
+    pub(super) x_name: Option<String>,
+    /// What a screen reader says.
+    pub(super) said: String,
+    pub(super) picture: Picture,
+}
+
+/// An entry of a legend.
+pub(super) struct Key {
+    pub(super) mark: Mark,
+    pub(super) text: String,
+}
+
+/// What a legend explains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mark {
+    Series(usize),
+    /// A single run.
+    Thin,
     /// What is there to compare with.
     Reference,
-    /// The background.
-    Page,
-    /// A series by its number; they repeat after [`Ink::SERIES`].
-    Series(usize),
-}
-
-impl Ink {
-    /// How many series have a colour of their own.
-    pub(super) const SERIES: usize = 6;
-
-    fn number(self) -> u8 {
-        match self {
-            Self::Label => 0,
-            Self::Axis => 1,
-            Self::Grid => 2,
-            Self::Reference => 3,
-            Self::Page => 4,
-            // Below 16 after the remainder.
-            #[allow(clippy::cast_possible_truncation)]
-            Self::Series(series) => 16 + (series % Self::SERIES) as u8,
-        }
-    }
-
-    /// The CSS variable.
-    fn variable(self) -> String {
-        match self {
-            Self::Label => "var(--label)".into(),
-            Self::Axis => "var(--axis)".into(),
-            Self::Grid => "var(--grid)".into(),
-            Self::Reference => "var(--reference)".into(),
-            Self::Page => "var(--page)".into(),
-            Self::Series(series) => format!("var(--series-{})", series % Self::SERIES),
-        }
-    }
-
-    fn every() -> impl Iterator<Item = Self> {
-        let fixed = [Self::Label, Self::Axis, Self::Grid, Self::Reference, Self::Page];
-        fixed.into_iter().chain((0..Self::SERIES).map(Self::Series))
-    }
-
-    /// The colour that stands for it while drawing.
-    fn rgb(self) -> RGBColor {
-        RGBColor(1, 2, self.number())
-    }
-}
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-type Drawn = Result<(), ReportError>;
-
-fn failed(error: impl Display) -> ReportError {
-    ReportError::Figure(error.to_string())
-}
-
-/// A drawing of a size in CSS pixels. The label is what a screen reader says; without one, the
-/// drawing is hidden from it.
-fn svg(
-    width: i32,
-    height: i32,
-    label: Option<&str>,
-    draw: impl FnOnce(&Area<'_>) -> Drawn,
-) -> Result<String, ReportError> {
-    let size = (width * SCALE, height * SCALE);
-    let mut text = String::new();
-    {
-        let unsigned = (size.0.unsigned_abs(), size.1.unsigned_abs());
-        let area = SVGBackend::with_string(&mut text, unsigned).into_drawing_area();
-        draw(&area)?;
-        area.present().map_err(failed)?;
-    }
-    // Its own head names a namespace, which HTML does not want.
-    let inner = text
-        .split_once('>')
-        .and_then(|(_, rest)| rest.rsplit_once("</svg>"))
-        .map(|(inner, _)| inner)
-        .ok_or_else(|| failed("the drawing is not complete"))?;
-    let mut inner = inner
-        .replace(" font-family=\"sans-serif\"", "")
-        .replace(" opacity=\"1\"", "")
-        .replace(" \"/>", "\"/>")
-        .replace(">\n", ">");
-    for ink in Ink::every() {
-        let RGBColor(r, g, b) = ink.rgb();
-        inner = inner
-            .replace(&format!("\"#{r:02X}{g:02X}{b:02X}\""), &format!("\"{}\"", ink.variable()));
-    }
-    let label = match label {
-        Some(label) => format!("role=\"img\" aria-label=\"{}\"", escaped(label)),
-        None => "aria-hidden=\"true\"".into(),
-    };
-    Ok(format!("<svg viewBox=\"0 0 {} {}\" {label}>{inner}</svg>", size.0, size.1))
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
-}
-
-/// An axis with given ends and ticks at round numbers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Axis {
-    low: f64,
-    high: f64,
-}
-
-impl Axis {
-    /// From the smallest to the largest number with a margin; `None` without numbers.
-    pub(super) fn around(numbers: impl Iterator<Item = f64>, margin: f64) -> Option<Self> {
-        let (low, high) = numbers.fold(None, |ends: Option<(f64, f64)>, number| {
-            let (low, high) = ends.unwrap_or((number, number));
-            Some((low.min(number), high.max(number)))
-        })?;
-        let width = high - low;
-        // All equal: something around it, so that there is an axis at all.
-        let margin = if width > 0.0 { width * margin } else { (high.abs() * 0.1).max(0.5) };
-        Some(Self { low: low - margin, high: high + margin })
-    }
-
-    fn clamp(&self, number: f64) -> f64 {
-        number.clamp(self.low, self.high)
-    }
-
-    fn label(&self, at: f64) -> String {
-        tick(at, self.low.abs().max(self.high.abs()))
-    }
-
-    /// Round numbers inside, at most so many.
-    fn ticks(&self, most: usize) -> Vec<f64> {
-        // A handful of ticks.
-        #[allow(clippy::cast_precision_loss)]
-        let rough = (self.high - self.low) / most.max(1) as f64;
-        let magnitude = 10f64.powf(rough.log10().floor());
-        let steps = [1.0, 2.0, 2.5, 5.0, 10.0, 20.0].map(|step| step * magnitude);
-        for step in steps {
-            let (first, last) = ((self.low / step).ceil(), (self.high / step).floor());
-            // At most a handful, whichever step is taken.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let count = (last - first).max(-1.0) as usize + 1;
-            if step >= rough && (count <= most) {
-                #[allow(clippy::cast_precision_loss)]
-                return (0..count).map(|index| (first + index as f64) * step).collect();
-            }
-        }
-        Vec::new()
-    }
-}
-
-impl Ranged for Axis {
-    type FormatOption = NoDefaultFormatting;
-    type ValueType = f64;
-
-    fn map(&self, value: &f64, limit: (i32, i32)) -> i32 {
-        let share = (value - self.low) / (self.high - self.low);
-        // Within the drawing's pixels.
-        #[allow(clippy::cast_possible_truncation)]
-        let offset = (share * f64::from(limit.1 - limit.0)).round() as i32;
-        limit.0 + offset
-    }
-
-    fn key_points<Hint: KeyPointHint>(&self, hint: Hint) -> Vec<f64> {
-        self.ticks(hint.max_num_points())
-    }
-
-    fn range(&self) -> std::ops::Range<f64> {
-        self.low..self.high
-    }
-}
-
-impl ValueFormatter<f64> for Axis {
-    fn format_ext(&self, value: &f64) -> String {
-        self.label(*value)
-    }
-}
-
-fn label_style(ink: Ink) -> TextStyle<'static> {
-    // The SVG backend writes the size divided by 1.24.
-    let size = f64::from(LABEL * SCALE) * 1.24;
-    let mut style = TextStyle::from(("sans-serif", size).into_font());
-    style.color = ink.rgb().to_backend_color();
-    style
-}
-
-fn stroke(ink: Ink, opacity: f64, width: f64) -> ShapeStyle {
-    // A few pixels.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let width = (width * f64::from(SCALE)).round() as u32;
-    ShapeStyle { color: ink.rgb().mix(opacity), filled: false, stroke_width: width }
-}
-
-fn fill(ink: Ink, opacity: f64) -> ShapeStyle {
-    ShapeStyle { color: ink.rgb().mix(opacity), filled: true, stroke_width: 0 }
-}
-
-/// A curve in a panel.
-pub(super) struct Line<'a> {
-    pub(super) curve: &'a Curve,
-    pub(super) ink: Ink,
-    /// Whether the interval is drawn.
-    pub(super) band: bool,
-}
-
-/// A panel of curves.
-pub(super) struct Panel<'a> {
-    pub(super) width: i32,
-    pub(super) height: i32,
-    pub(super) x: Axis,
-    pub(super) y: Axis,
-    /// Single runs, drawn thin below the curves.
-    pub(super) runs: &'a [RunPoints],
-    pub(super) lines: Vec<Line<'a>>,
-    /// What a screen reader says.
-    pub(super) label: String,
-}
-
-/// The common axes of curves and their bands.
-pub(super) fn curve_axes<'a>(
-    curves: impl Iterator<Item = &'a Curve> + Clone,
-) -> Option<(Axis, Axis)> {
-    let points = curves.flat_map(|curve| &curve.points);
-    let x = Axis::around(points.clone().map(|point| point.x), 0.0)?;
-    let y = Axis::around(points.flat_map(|point| point.estimate.numbers()), 0.05)?;
-    Some((x, y))
-}
-
-/// Draws a panel of curves.
-pub(super) fn panel(panel: &Panel<'_>) -> Result<String, ReportError> {
-    svg(panel.width, panel.height, Some(&panel.label), |area| {
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(8 * SCALE)
-            .margin_right(14 * SCALE)
-            .x_label_area_size(22 * SCALE)
-            .y_label_area_size(46 * SCALE)
-            .build_cartesian_2d(panel.x, panel.y)
-            .map_err(failed)?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .max_light_lines(0)
-            .bold_line_style(stroke(Ink::Grid, 1.0, 1.0))
-            .axis_style(stroke(Ink::Axis, 1.0, 1.0))
-            .x_labels(5)
-            .y_labels(5)
-            .label_style(label_style(Ink::Label))
-            .set_all_tick_mark_size(3 * SCALE)
-            .draw()
-            .map_err(failed)?;
-        for run in panel.runs {
-            let points = run.iter().map(|&(x, y)| (panel.x.clamp(x), panel.y.clamp(y)));
-            let style = stroke(Ink::Series(0), 0.3, 1.0);
-            chart.draw_series(LineSeries::new(points, style)).map_err(failed)?;
-        }
-        for line in &panel.lines {
-            if line.band {
-                for band in bands(line.curve) {
-                    let polygon = Polygon::new(band, fill(line.ink, 0.18));
-                    chart.draw_series(std::iter::once(polygon)).map_err(failed)?;
-                }
-            }
-        }
-        for line in &panel.lines {
-            for stretch in stretches(line.curve) {
-                let style = stroke(line.ink, 1.0, 2.0);
-                if let [(x, y)] = stretch[..] {
-                    let dot = Circle::new((x, y), 3 * SCALE, fill(line.ink, 1.0));
-                    chart.draw_series(std::iter::once(dot)).map_err(failed)?;
-                } else {
-                    chart.draw_series(LineSeries::new(stretch, style)).map_err(failed)?;
-                }
-            }
-        }
-        Ok(())
-    })
-}
-
-/// The outlines of a curve's band, one for each stretch that has an interval.
-fn bands(curve: &Curve) -> Vec<Vec<(f64, f64)>> {
-    let ends = curve.points.iter().map(|point| {
-        let (low, high) = (point.estimate.low?, point.estimate.high?);
-        Some((point.x, low, high))
-    });
-    unbroken(ends)
-        .into_iter()
-        .filter(|stretch| stretch.len() > 1)
-        .map(|stretch| {
-            let upper = stretch.iter().map(|&(x, _, high)| (x, high));
-            upper.chain(stretch.iter().rev().map(|&(x, low, _)| (x, low))).collect()
-        })
-        .collect()
-}
-
-/// The parts of a curve that have an estimate.
-fn stretches(curve: &Curve) -> Vec<Vec<(f64, f64)>> {
-    unbroken(curve.points.iter().map(|point| Some((point.x, point.estimate.value?))))
-}
-
-fn unbroken<T>(points: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
-    let mut stretches = vec![Vec::new()];
-    for point in points {
-        match (point, stretches.last_mut()) {
-            (Some(point), Some(stretch)) => stretch.push(point),
-            (Some(point), None) => stretches.push(vec![point]),
-            (None, _) => stretches.push(Vec::new()),
-        }
-    }
-    stretches.retain(|stretch| !stretch.is_empty());
-    stretches
-}
-
-/// Width of a strip in CSS pixels; it scales with the page.
-const STRIP: (i32, i32) = (420, 26);
-
-/// One row of a dot plot.
-pub(super) struct Strip<'a> {
-    pub(super) axis: Axis,
-    /// The estimate with its interval.
-    pub(super) estimate: Estimate,
-    /// Single values with a height in 0..=1, so that the same seed is at the same height.
-    pub(super) dots: &'a [(f64, f64)],
-    /// Whether a line marks zero.
-    pub(super) zero: bool,
-    pub(super) ink: Ink,
-}
-
-/// Draws one row of a dot plot, without axis and hidden from screen readers: the row says it.
-pub(super) fn strip(strip: &Strip<'_>) -> Result<String, ReportError> {
-    svg(STRIP.0, STRIP.1, None, |area| {
-        let mut chart = strip_chart(area, strip.axis)?;
-        let mut line = |points: [(f64, f64); 2], style| {
-            chart
-                .draw_series(std::iter::once(PathElement::new(points, style)))
-                .map(|_| ())
-                .map_err(failed)
-        };
-        for tick in strip.axis.ticks(5) {
-            line([(tick, 0.0), (tick, 1.0)], stroke(Ink::Grid, 1.0, 1.0))?;
-        }
-        if strip.zero {
-            line([(0.0, 0.0), (0.0, 1.0)], stroke(Ink::Label, 1.0, 1.5))?;
-        }
-        if let (Some(low), Some(high)) = (strip.estimate.low, strip.estimate.high) {
-            if strip.dots.is_empty() {
-                line([(low, 0.5), (high, 0.5)], stroke(strip.ink, 1.0, 2.5))?;
-            } else {
-                line([(low, 0.5), (high, 0.5)], stroke(strip.ink, 0.25, 18.0))?;
-            }
-        }
-        if let (Some(value), false) = (strip.estimate.value, strip.dots.is_empty()) {
-            line([(value, 0.12), (value, 0.88)], stroke(strip.ink, 1.0, 2.5))?;
-        }
-        let dots = strip.dots.iter().map(|&(x, height)| {
-            Circle::new((x, 0.2 + 0.6 * height), 3 * SCALE, fill(Ink::Label, 0.75))
-        });
-        chart.draw_series(dots).map_err(failed)?;
-        if let (Some(value), true) = (strip.estimate.value, strip.dots.is_empty()) {
-            let dot = Circle::new((value, 0.5), 5 * SCALE, fill(strip.ink, 1.0));
-            chart.draw_series(std::iter::once(dot)).map_err(failed)?;
-        }
-        Ok(())
-    })
-}
-
-/// Size of a claim's plot in CSS pixels; it scales with the page.
-const FOREST: (i32, i32) = (420, 36);
-
-/// A published number above ours.
-pub(super) struct Forest {
-    pub(super) axis: Axis,
-    pub(super) published: Option<Estimate>,
-    pub(super) ours: Estimate,
+    Published,
+    Ours,
     /// What counts as equal to the published number.
-    pub(super) equal: Option<(f64, f64)>,
-    /// Whether a line marks zero.
-    pub(super) zero: bool,
+    Equal,
 }
 
-/// Draws a published number and ours with their intervals, without axis and hidden from screen
-/// readers: what stands beside it says it. The two differ in shape, not in colour alone.
-pub(super) fn forest(forest: &Forest) -> Result<String, ReportError> {
-    svg(FOREST.0, FOREST.1, None, |area| {
-        let mut chart = strip_chart(area, forest.axis)?;
-        if let Some((low, high)) = forest.equal {
-            let band = Rectangle::new([(low, 0.0), (high, 1.0)], fill(Ink::Reference, 0.22));
-            chart.draw_series(std::iter::once(band)).map_err(failed)?;
+impl Figure<'_> {
+    /// Everything that it shows, in words.
+    pub(super) fn said(&self) -> String {
+        match &self.body {
+            Body::Rows { said, .. } => said.clone(),
+            Body::Panels(panels) => {
+                let said: Vec<&str> =
+                    panels.panels.iter().map(|panel| panel.said.as_str()).collect();
+                said.join(" ")
+            }
+            Body::Claims { .. } => String::new(),
         }
-        let mut line = |points: [(f64, f64); 2], style| {
-            chart
-                .draw_series(std::iter::once(PathElement::new(points, style)))
-                .map(|_| ())
-                .map_err(failed)
+    }
+}
+
+type Made<'a> = Result<Option<Figure<'a>>, ReportError>;
+
+/// All figures, in the order of a report.
+pub(super) fn all<'a>(
+    input: &'a ReportInput<'_>,
+    model: &'a Model,
+) -> Result<Vec<Figure<'a>>, ReportError> {
+    let maker = Maker { input, model };
+    let mut figures = vec![
+        maker.claims()?,
+        maker.estimates()?,
+        maker.effects()?,
+        maker.interactions()?,
+        maker.pairs()?,
+        maker.survival()?,
+        maker.profiles()?,
+        maker.sensitivity()?,
+    ];
+    for place in 0..model.views.len() {
+        figures.extend([maker.curves_by_factor(place)?, maker.curves_by_arm(place)?]);
+    }
+    Ok(figures.into_iter().flatten().collect())
+}
+
+/// Makes figures, and the sentences that their captions share.
+pub(super) struct Maker<'a, 'b> {
+    pub(super) input: &'a ReportInput<'b>,
+    pub(super) model: &'a Model,
+}
+
+impl Maker<'_, '_> {
+    /// What the intervals are; `None` where there can be none.
+    pub(super) fn interval(&self, bootstrap: Bootstrap) -> Option<String> {
+        (self.model.replicates > 1).then(|| {
+            format!(
+                "{} interval ({}, {} resamples, seed {})",
+                percent(bootstrap.level),
+                bootstrap.method.words(),
+                grouped(bootstrap.resamples as u64),
+                bootstrap.seed,
+            )
+        })
+    }
+
+    /// What is known of how often intervals like these cover, with so few replicates; empty where
+    /// nothing need be said.
+    pub(super) fn caveat(&self) -> String {
+        let replicates = self.model.replicates;
+        if !(2..30).contains(&replicates) {
+            return String::new();
+        }
+        let why = match self.input.options.interval {
+            IntervalMethod::Percentile | IntervalMethod::Basic | IntervalMethod::Bca => {
+                "intervals of this method cover less often than their level says"
+            }
+            IntervalMethod::Bayesian => {
+                "intervals of this method cover less often than their level says, and are narrower \
+                 than the percentile bootstrap's"
+            }
+            IntervalMethod::Studentized if replicates < 4 => "there is no interval of this method",
+            IntervalMethod::Studentized => "intervals of this method can be very wide",
         };
-        for tick in forest.axis.ticks(5) {
-            line([(tick, 0.0), (tick, 1.0)], stroke(Ink::Grid, 1.0, 1.0))?;
-        }
-        if forest.zero {
-            line([(0.0, 0.0), (0.0, 1.0)], stroke(Ink::Label, 1.0, 1.5))?;
-        }
-        let published = forest.published.unwrap_or_default();
-        for (estimate, height, style) in [
-            (published, 0.72, stroke(Ink::Label, 1.0, 1.5)),
-            (forest.ours, 0.28, stroke(Ink::Series(0), 1.0, 2.5)),
-        ] {
-            if let (Some(low), Some(high)) = (estimate.low, estimate.high) {
-                line([(low, height), (high, height)], style)?;
+        format!(" With {} a group, {why}.", plural(replicates, "replicate"))
+    }
+
+    /// How many runs the headline is made of, and what diverged runs have to do with it.
+    pub(super) fn runs_with_headline(&self) -> String {
+        let runs: usize = self.model.arms.iter().map(|arm| arm.seeds.len()).sum();
+        let runs = plural(runs, "run");
+        match (self.model.diverged.len(), self.model.diverged_with_value) {
+            (0, _) => runs,
+            (_, 0) => format!("{runs} with a value; diverged runs have none"),
+            (_, 1) => format!("{runs}, of which 1 diverged and counts with what it had by then"),
+            (_, counted) => {
+                format!("{runs}, of which {counted} diverged and count with what they had by then")
             }
         }
-        if let Some(value) = published.value {
-            let at = (value, 0.72);
-            let dot = Circle::new(at, 5 * SCALE, fill(Ink::Page, 1.0));
-            chart.draw_series(std::iter::once(dot)).map_err(failed)?;
-            let ring = Circle::new(at, 5 * SCALE, stroke(Ink::Label, 1.0, 1.5));
-            chart.draw_series(std::iter::once(ring)).map_err(failed)?;
-        }
-        let ours = forest.ours.value;
-        let dot =
-            ours.map(|value| Circle::new((value, 0.28), 5 * SCALE, fill(Ink::Series(0), 1.0)));
-        chart.draw_series(dot).map_err(failed)?;
-        Ok(())
-    })
-}
-
-/// The labels of the axis below the rows of a dot plot, each with its place along it in 0..=1.
-pub(super) fn strip_labels(axis: Axis) -> Vec<(f64, String)> {
-    let place = |at: f64| (at - axis.low) / (axis.high - axis.low);
-    axis.ticks(5).into_iter().map(|at| (place(at), axis.label(at))).collect()
-}
-
-type StripChart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<Axis, Axis>>;
-
-fn strip_chart<'a, 'b>(area: &'a Area<'b>, axis: Axis) -> Result<StripChart<'a, 'b>, ReportError> {
-    ChartBuilder::on(area)
-        // The style sheet indents the axis below the rows by the same 3.8 % of the width.
-        .margin_left(16 * SCALE)
-        .margin_right(16 * SCALE)
-        .build_cartesian_2d(axis, Axis { low: 0.0, high: 1.0 })
-        .map_err(failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Axis;
-
-    #[test]
-    fn ticks_are_round_and_few() {
-        let axis = Axis::around([0.0, 97.0].into_iter(), 0.0).unwrap();
-        assert_eq!(axis.ticks(5), [0.0, 20.0, 40.0, 60.0, 80.0]);
-        let axis = Axis::around([-1600.0, -100.0].into_iter(), 0.0).unwrap();
-        assert_eq!(axis.ticks(5), [-1500.0, -1000.0, -500.0]);
-        let flat = Axis::around([500.0, 500.0].into_iter(), 0.05).unwrap();
-        assert_eq!(flat.ticks(5), [460.0, 480.0, 500.0, 520.0, 540.0]);
-        assert!(Axis::around(std::iter::empty(), 0.0).is_none());
     }
+}
+
+/// Why there is no interval, after the end of what was said before.
+pub(super) const ONE_REPLICATE: &str = ". There is one replicate, so there is no interval.";
+
+/// The end of a sentence about estimates that have an interval or not.
+pub(super) fn with_interval(interval: Option<String>) -> String {
+    match interval {
+        Some(interval) => format!(" with its {interval}."),
+        None => ONE_REPLICATE.into(),
+    }
+}
+
+/// The legend of curves of several names.
+fn key_of(names: &[(&str, &Curve)]) -> Vec<Key> {
+    let key = |(place, (name, curve)): (usize, &(&str, &Curve))| Key {
+        mark: Mark::Series(place % Ink::SERIES),
+        text: format!("{name} ({})", plural(curve.runs, "run")),
+    };
+    names.iter().enumerate().map(key).collect()
+}
+
+/// An estimate in words and numbers.
+pub(super) struct Shown {
+    pub(super) value: String,
+    /// Empty where there is none.
+    pub(super) interval: String,
+    pub(super) said: String,
+}
+
+/// Shows an estimate.
+pub(super) fn shown(estimate: &Estimate, show: impl Fn(f64) -> String) -> Shown {
+    let Some(value) = estimate.value.map(&show) else {
+        return Shown {
+            value: "no value".into(),
+            interval: String::new(),
+            said: "no value".into(),
+        };
+    };
+    match (estimate.low.map(&show), estimate.high.map(&show)) {
+        (Some(low), Some(high)) => Shown {
+            said: format!("{value}, interval {low} to {high}"),
+            interval: minus(format!("[{low}, {high}]")),
+            value: minus(value),
+        },
+        _ => Shown { said: value.clone(), interval: String::new(), value: minus(value) },
+    }
+}
+
+/// The sign that belongs to figures instead of the hyphen.
+pub(super) fn minus(number: String) -> String {
+    number.replace('-', "\u{2212}")
+}
+
+/// With its first letter a capital.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => String::new(),
+    }
+}
+
+/// Where curves end, in words.
+fn ends_of(curves: &[(&str, &Curve)]) -> String {
+    let last = |curve: &Curve| curve.points.iter().rev().find_map(|point| point.estimate.value);
+    let decimals = decimals(curves.iter().filter_map(|(_, curve)| last(curve)));
+    let mut said = String::new();
+    for (name, curve) in curves {
+        match last(curve) {
+            Some(value) => said.push_str(&format!(" {name} ends at {}.", fixed(value, decimals))),
+            None => said.push_str(&format!(" {name} has no value.")),
+        }
+    }
+    said
 }

@@ -2,14 +2,20 @@
 //!
 //! [`ReportInput`] is everything a report shows; the arm of a run is taken from the plan by
 //! `run_id`, because a stored run may serve several arms and an arm may have been renamed since.
-//! [`terminal`] and [`html`] render it; [`write()`] does both for a results directory.
+//! [`terminal`] and [`html`] render it, [`figures`] and [`tables`] give its parts as files of their
+//! own; [`write()`] and [`export`] do so for a results directory.
 
 mod claims;
-mod csv;
+mod draw;
+mod export;
 mod figure;
 mod html;
+mod link;
 mod model;
 mod numbers;
+mod paper;
+mod png;
+mod table;
 mod terminal;
 
 use std::io::Write;
@@ -17,10 +23,12 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::DataFrame;
 
+pub use export::{Exports, FigureFile, TableFile, export, figures, tables};
+
 use crate::store::{Results, StoreError};
 use crate::studies::{Column, CurveView};
 use crate::study::{Plan, StudyFile};
-use analysis::{AnalysisError, Bootstrap, Estimator};
+use analysis::{AnalysisError, Bootstrap, Estimator, IntervalMethod};
 use model::Model;
 
 /// Everything that a report shows.
@@ -37,8 +45,24 @@ pub struct ReportInput<'a> {
     pub metrics: Vec<Column>,
     /// How numbers are estimated.
     pub options: Options,
-    /// The command that makes this report again.
+    /// The command that reads the same results with the same options, without where to write.
     pub command: String,
+    /// What the command needs besides to write this page; empty where it goes to its usual place.
+    pub destination: String,
+}
+
+impl ReportInput<'_> {
+    fn page_command(&self) -> String {
+        format!("{}{}", self.command, self.destination)
+    }
+
+    fn figure_command(&self, id: &str) -> String {
+        format!("{} --figure {id} --out {id}.svg", self.command)
+    }
+
+    fn tables_command(&self) -> String {
+        format!("{} --tables tables", self.command)
+    }
 }
 
 /// How a report estimates.
@@ -50,11 +74,18 @@ pub struct Options {
     pub resamples: Option<usize>,
     /// Level of the intervals, in (0, 1).
     pub level: f64,
+    /// How bootstrap intervals are made; effects and claims have Student's t.
+    pub interval: IntervalMethod,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { estimator: Estimator::Mean, resamples: None, level: Bootstrap::tables().level }
+        Self {
+            estimator: Estimator::Mean,
+            resamples: None,
+            level: Bootstrap::tables().level,
+            interval: IntervalMethod::default(),
+        }
     }
 }
 
@@ -69,7 +100,7 @@ impl Options {
 
     fn over(&self, default: Bootstrap) -> Bootstrap {
         let resamples = self.resamples.unwrap_or(default.resamples);
-        Bootstrap { resamples, level: self.level, ..default }
+        Bootstrap { resamples, level: self.level, method: self.interval, ..default }
     }
 
     /// The options that differ from their defaults, as the command line spells them.
@@ -78,6 +109,9 @@ impl Options {
         let default = Self::default();
         if self.estimator != default.estimator {
             arguments.push_str(&format!(" --estimator {}", self.estimator.name()));
+        }
+        if self.interval != default.interval {
+            arguments.push_str(&format!(" --interval {}", self.interval.name()));
         }
         if let Some(resamples) = self.resamples {
             arguments.push_str(&format!(" --resamples {resamples}"));
@@ -104,6 +138,23 @@ pub enum ReportError {
     /// A figure could not be drawn.
     #[error("cannot draw a figure: {0}")]
     Figure(String),
+    /// There is no such figure.
+    #[error(
+        "there is no figure `{id}`{}; there are {}",
+        nearest.as_ref().map(|name| format!(", did you mean `{name}`?")).unwrap_or_default(),
+        known.join(", ")
+    )]
+    UnknownFigure {
+        /// What was asked for.
+        id: String,
+        /// A name like it.
+        nearest: Option<String>,
+        /// The figures of this report.
+        known: Vec<String>,
+    },
+    /// The name of a figure's file does not say what it holds.
+    #[error("{}: name a file that ends in .svg or .png", .0.display())]
+    FigureFormat(PathBuf),
     /// The report could not be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -131,7 +182,8 @@ pub fn terminal(input: &ReportInput<'_>, out: &mut dyn Write) -> Result<(), Repo
 /// # Errors
 /// When a column is missing, or a figure cannot be drawn.
 pub fn html(input: &ReportInput<'_>) -> Result<String, ReportError> {
-    html::page(input, &Model::new(input)?)
+    let model = Model::new(input)?;
+    html::page(input, &model, &figure::all(input, &model)?, &table::all(input, &model))
 }
 
 /// Name of the report in a results directory.
@@ -162,6 +214,18 @@ pub fn write_to(
     path: &Path,
     out: &mut dyn Write,
 ) -> Result<(), ReportError> {
+    let mut input = input_of(results, options)?;
+    if path != results.path().join(FILE) {
+        input.destination = format!(" --out {}", quoted(path));
+    }
+    let model = Model::new(&input)?;
+    terminal::print(&input, &model, terminal::width(), out)?;
+    let (figures, tables) = (figure::all(&input, &model)?, table::all(&input, &model));
+    replace(path, html::page(&input, &model, &figures, &tables)?.as_bytes())
+}
+
+/// What a report of a results directory shows.
+fn input_of<'a>(results: &'a Results, options: &Options) -> Result<ReportInput<'a>, ReportError> {
     let study = results.plan.file.study;
     let runs = results.runs()?;
     let mut views = Vec::new();
@@ -172,24 +236,17 @@ pub fn write_to(
             views.push((*view, table));
         }
     }
-    let input = ReportInput {
+    let shown = study_of(results).map(|file| file.path.as_path());
+    Ok(ReportInput {
         facts: facts(results),
         plan: &results.plan,
         metrics: measured(study.metrics(), &runs),
         runs,
         views,
         options: *options,
-        command: command(
-            results.path(),
-            study_of(results).map(|file| file.path.as_path()),
-            options,
-            path,
-        ),
-    };
-    let model = Model::new(&input)?;
-    terminal::print(&input, &model, terminal::width(), out)?;
-    replace(path, &html::page(&input, &model)?)
-        .map_err(|source| ReportError::Write { path: path.to_owned(), source })
+        command: command(results.path(), shown, options),
+        destination: String::new(),
+    })
 }
 
 /// The headline, and those other metrics that any run has.
@@ -207,34 +264,33 @@ fn study_of(results: &Results) -> Option<&StudyFile> {
     (file.sha256 != results.manifest.study.sha256).then_some(file)
 }
 
-/// The command that makes a report again, as a shell reads it.
-fn command(directory: &Path, study: Option<&Path>, options: &Options, to: &Path) -> String {
-    let quoted = |path: &Path| {
-        let text = path.display().to_string();
-        let plain = |c: char| c.is_alphanumeric() || "/._-=,+@%:".contains(c);
-        if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-    };
+/// The command that makes a report again, as a shell reads it, without where it goes.
+fn command(directory: &Path, study: Option<&Path>, options: &Options) -> String {
     let mut command = format!("ceteris report {}", quoted(directory));
     if let Some(study) = study {
         command.push_str(&format!(" --study {}", quoted(study)));
-    }
-    if to != directory.join(FILE) {
-        command.push_str(&format!(" --out {}", quoted(to)));
     }
     command.push_str(&options.arguments());
     command
 }
 
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-=,+@%:".contains(c);
+    if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
 /// Writes a file under a temporary name and renames it, so that a reader sees all or nothing.
-fn replace(path: &Path, text: &str) -> std::io::Result<()> {
+fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
+    let written =
+        std::fs::write(&temporary, bytes).and_then(|()| std::fs::rename(&temporary, path));
     if written.is_err() {
         // Best effort: the error that is reported is the first one.
         let _ = std::fs::remove_file(&temporary);
     }
-    written
+    written.map_err(|source| ReportError::Write { path: path.to_owned(), source })
 }
 
 /// What a manifest says of the program, the machine and the study file.
@@ -283,25 +339,24 @@ mod tests {
     use std::path::Path;
 
     use super::{Options, command};
-    use analysis::Estimator;
+    use analysis::{Estimator, IntervalMethod};
 
     #[test]
     fn the_command_can_be_pasted() {
         let plain = Options::default();
-        let inside = Path::new("out/quickstart/report.html");
         assert_eq!(
-            command(Path::new("out/quickstart"), None, &plain, inside),
+            command(Path::new("out/quickstart"), None, &plain),
             "ceteris report out/quickstart"
         );
-        let other = Options { estimator: Estimator::Iqm, resamples: Some(500), level: 0.9 };
+        let other = Options {
+            estimator: Estimator::Iqm,
+            resamples: Some(500),
+            level: 0.9,
+            interval: IntervalMethod::Bca,
+        };
         assert_eq!(
-            command(
-                Path::new("my results"),
-                Some(Path::new("my study.toml")),
-                &other,
-                Path::new("a.html")
-            ),
-            "ceteris report 'my results' --study 'my study.toml' --out a.html --estimator iqm \
+            command(Path::new("my results"), Some(Path::new("my study.toml")), &other),
+            "ceteris report 'my results' --study 'my study.toml' --estimator iqm --interval bca \
              --resamples 500 --level 0.9"
         );
     }

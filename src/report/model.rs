@@ -1,5 +1,8 @@
 //! What a report shows, computed once for every way to show it.
 
+mod effects;
+mod shares;
+
 use std::collections::BTreeMap;
 
 use polars::prelude::*;
@@ -9,7 +12,10 @@ use super::{ReportError, ReportInput};
 use crate::studies::CurveView;
 use crate::study::Arm;
 use analysis::{CurveColumns, FactorLevels, SummaryColumns};
-use analysis::{curves, factor_effects, summarise};
+use analysis::{curves, summarise};
+
+pub(super) use effects::{Effect, Effects, Means, Term, places};
+pub(super) use shares::{Profiles, Shares};
 
 /// Most points of a drawn curve.
 const POINTS: usize = 256;
@@ -62,16 +68,6 @@ impl ArmRow {
     }
 }
 
-/// The contrast of a factor's level with its first one.
-pub(super) struct Effect {
-    pub(super) factor: String,
-    pub(super) from: String,
-    pub(super) to: String,
-    pub(super) n_from: u64,
-    /// One a metric; `n` counts the runs at the level `to`.
-    pub(super) metrics: Vec<Estimate>,
-}
-
 /// A curve with its band, and how many runs it is made of.
 pub(super) struct Curve {
     pub(super) points: Vec<CurvePoint>,
@@ -116,7 +112,11 @@ pub(super) struct Model {
     pub(super) arms: Vec<ArmRow>,
     /// Names of the study's factors.
     pub(super) factors: Vec<String>,
-    pub(super) effects: Vec<Effect>,
+    pub(super) effects: Effects,
+    /// Shares of the runs above a value, by level of each factor.
+    pub(super) survival: Option<Shares>,
+    /// The same by arm over the tasks, where there are several.
+    pub(super) profiles: Option<Profiles>,
     pub(super) views: Vec<View>,
     pub(super) diverged: Vec<DivergedRun>,
     /// Runs of arms that diverged and yet have a value of the headline.
@@ -126,12 +126,12 @@ pub(super) struct Model {
     pub(super) stored: usize,
     /// Seeds an arm has in the plan.
     pub(super) replicates: usize,
-    /// Verdicts, estimates of every arm and metric, effects of every factor and metric, and every
-    /// run.
+    /// Verdicts, estimates of every arm and metric, and every run.
     pub(super) claims_table: DataFrame,
     pub(super) metrics_table: DataFrame,
-    pub(super) effects_table: DataFrame,
     pub(super) runs_table: DataFrame,
+    /// The runs that ended early.
+    pub(super) diverged_table: DataFrame,
 }
 
 const ARM: &str = "arm_number";
@@ -145,7 +145,8 @@ impl Model {
         let factors = contrasts(input);
         let (claims, claims_table) = judged(input, &named(input, arm_frame.clone())?)?;
         let (metrics, metrics_table) = arm_metrics(input, &arm_frame)?;
-        let (effects, effects_table) = effects(input, &arm_frame, &factors)?;
+        let effects = Effects::new(input, &arm_frame, &factors)?;
+        let survival = Shares::new(input, &arm_frame, &factors)?;
         let headline = match input.metrics.first() {
             Some(metric) => numbers(&arm_frame, metric.name)?,
             None => vec![None; members.stored_rows.len()],
@@ -192,11 +193,13 @@ impl Model {
             .iter()
             .map(|(view, table)| View::new(input, &members, *view, table, &factors))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(Self {
+        let mut model = Self {
             claims,
             arms,
             factors: file.factors.iter().map(|factor| factor.name.clone()).collect(),
             effects,
+            survival,
+            profiles: None,
             views,
             diverged,
             diverged_with_value,
@@ -205,9 +208,35 @@ impl Model {
             replicates: file.replicates.len(),
             claims_table,
             metrics_table,
-            effects_table,
+            diverged_table: {
+                let runs = members.runs_table(input)?;
+                let status = runs.column("status")?.cast(&DataType::String)?;
+                runs.filter(&status.str()?.equal("diverged"))?
+            },
             runs_table: members.runs_table(input)?,
-        })
+        };
+        model.profiles = Profiles::new(input, &arm_frame, model.tasks())?;
+        Ok(model)
+    }
+}
+
+impl Model {
+    /// The arms of each task, with their names in it, where all arms are named `task/algorithm`
+    /// and there are two tasks at least.
+    pub(super) fn tasks(&self) -> Option<Vec<(String, Vec<(usize, String)>)>> {
+        let mut tasks: Vec<(String, Vec<(usize, String)>)> = Vec::new();
+        for (place, arm) in self.arms.iter().enumerate() {
+            if arm.levels.is_some() {
+                return None;
+            }
+            let (task, name) = arm.name.split_once('/')?;
+            let arm = (place, name.to_owned());
+            match tasks.iter_mut().find(|(known, _)| known == task) {
+                Some((_, arms)) => arms.push(arm),
+                None => tasks.push((task.to_owned(), vec![arm])),
+            }
+        }
+        (tasks.len() > 1).then_some(tasks)
     }
 }
 
@@ -367,47 +396,6 @@ fn arm_metrics(
         tables.push(labelled(named(input, table)?, 1, metric.name)?);
     }
     Ok((estimates, stacked(tables)?))
-}
-
-fn effects(
-    input: &ReportInput<'_>,
-    frame: &DataFrame,
-    factors: &[FactorLevels],
-) -> Result<(Vec<Effect>, DataFrame), ReportError> {
-    let names: Vec<&str> = input
-        .plan
-        .file
-        .factors
-        .iter()
-        .filter(|factor| factor.levels.len() > 1)
-        .flat_map(|factor| std::iter::repeat_n(factor.name.as_str(), factor.levels.len() - 1))
-        .collect();
-    let mut effects: Vec<Effect> = Vec::new();
-    let mut tables = Vec::new();
-    for metric in &input.metrics {
-        let mut table =
-            factor_effects(frame, factors, "replicate", metric.name, &input.options.tables())?;
-        table.with_column(Column::new("factor".into(), names.as_slice()))?;
-        let counts = (table.column("n_from")?.u64()?, table.column("n_to")?.u64()?);
-        let estimates: Vec<Estimate> = read_estimates(&table, counts.1)?;
-        if effects.is_empty() {
-            let (from, to) = (table.column("from")?.str()?, table.column("to")?.str()?);
-            for (row, name) in names.iter().enumerate() {
-                effects.push(Effect {
-                    factor: (*name).to_owned(),
-                    from: from.get(row).unwrap_or_default().to_owned(),
-                    to: to.get(row).unwrap_or_default().to_owned(),
-                    n_from: counts.0.get(row).unwrap_or_default(),
-                    metrics: Vec::new(),
-                });
-            }
-        }
-        for (effect, estimate) in effects.iter_mut().zip(estimates) {
-            effect.metrics.push(estimate);
-        }
-        tables.push(labelled(table, 0, metric.name)?);
-    }
-    Ok((effects, stacked(tables)?))
 }
 
 fn labelled(mut table: DataFrame, place: usize, metric: &str) -> Result<DataFrame, ReportError> {

@@ -64,6 +64,12 @@ pub(super) fn tick(number: f64, reach: f64) -> String {
     }
 }
 
+/// A level as a percentage.
+pub(super) fn percent(level: f64) -> String {
+    let text = format!("{:.4}", level * 100.0);
+    format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
+}
+
 /// `1 run`, `2 runs`.
 pub(super) fn plural(number: usize, noun: &str) -> String {
     let suffix = if number == 1 { "" } else { "s" };

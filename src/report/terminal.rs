@@ -8,7 +8,6 @@ use super::claims::{symbol, tally};
 use super::model::{Estimate, Model};
 use super::numbers::{decimals, fixed, plural, signed};
 use super::{FILE, ReportError, ReportInput};
-use analysis::Bootstrap;
 
 /// Arms that are shown at most; the report has all of them.
 const MOST_ARMS: usize = 64;
@@ -70,11 +69,10 @@ fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String 
         if model.diverged_with_value > 0 {
             text.push_str("a diverged run counts with the metrics it had by then\n");
         }
-        if !model.effects.is_empty() {
+        if !model.effects.main.is_empty() {
             text.push_str(&format!(
-                "\nEffect of each factor on {}: difference of pooled means; interval: {}\n",
-                headline.name,
-                method(input),
+                "\nEffect of each factor on {}: difference of means; interval: {}, level {}\n",
+                headline.name, model.effects.method, input.options.level,
             ));
             text.push_str(&effects(model));
         }
@@ -83,7 +81,7 @@ fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String 
 }
 
 fn method(input: &ReportInput<'_>) -> String {
-    format!("{}, level {}", Bootstrap::tables().method.words(), input.options.level)
+    format!("{}, level {}", input.options.interval.words(), input.options.level)
 }
 
 /// The table with as many metrics as fit the width, one at least.
@@ -202,15 +200,17 @@ fn effects(model: &Model) -> String {
     let header = [left("factor"), left("from"), left("to")];
     let numbers = ["n from", "n to", "effect", "interval"].map(right);
     let mut table = table(header.into_iter().chain(numbers).collect());
+    let main = &model.effects.main;
     let of_headline: Vec<Estimate> =
-        model.effects.iter().filter_map(|effect| effect.metrics.first().copied()).collect();
+        main.iter().filter_map(|effect| effect.metrics.first().copied()).collect();
     let decimals = decimals(of_headline.iter().flat_map(Estimate::numbers));
-    for (effect, estimate) in model.effects.iter().zip(&of_headline) {
+    for (effect, estimate) in main.iter().zip(&of_headline) {
+        let Some(term) = effect.terms.first() else { continue };
         let value = estimate.value.map(|value| signed(value, decimals));
         table.add_row(vec![
-            left(&effect.factor),
-            left(&effect.from),
-            left(&effect.to),
+            left(&term.factor),
+            left(&term.from),
+            left(&term.to),
             right(&effect.n_from.to_string()),
             right(&estimate.n.to_string()),
             right(&value.unwrap_or_else(|| "-".into())),

@@ -1,20 +1,25 @@
-//! Tables as CSV inside a link.
+//! Files inside a link.
 
 use polars::prelude::*;
 
-/// A frame as a `data:` address of a CSV file.
-pub(super) fn link(frame: &DataFrame) -> PolarsResult<String> {
+/// A frame as a CSV file.
+pub(super) fn csv(frame: &DataFrame) -> PolarsResult<Vec<u8>> {
     let mut bytes = Vec::new();
     CsvWriter::new(&mut bytes).finish(&mut frame.clone())?;
-    let mut link = String::from("data:text/csv;charset=utf-8,");
-    for byte in bytes {
+    Ok(bytes)
+}
+
+/// A file as a `data:` address.
+pub(super) fn link(media: &str, bytes: &[u8]) -> String {
+    let mut link = format!("data:{media};charset=utf-8,");
+    for &byte in bytes {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' => link.push(char::from(byte)),
             b'-' | b'.' | b'_' | b'~' | b',' | b'=' | b':' | b'/' => link.push(char::from(byte)),
             _ => link.push_str(&format!("%{byte:02X}")),
         }
     }
-    Ok(link)
+    link
 }
 
 #[cfg(test)]
@@ -25,7 +30,7 @@ mod tests {
     fn cells_survive_the_address() {
         let frame = df!("arm" => ["a=1,b=2"], "value" => [Some(1.5)]).unwrap();
         assert_eq!(
-            super::link(&frame).unwrap(),
+            super::link("text/csv", &super::csv(&frame).unwrap()),
             "data:text/csv;charset=utf-8,arm,value%0A%22a=1,b=2%22,1.5%0A"
         );
     }

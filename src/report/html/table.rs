@@ -1,0 +1,97 @@
+//! Tables on the page, and their downloads.
+
+use maud::{Markup, html};
+use polars::prelude::DataFrame;
+
+use super::super::link::{csv, link};
+use super::super::table::{Cell, Table};
+use super::figure::verdict;
+use super::{Page, Part, breakable, prose};
+
+impl Page<'_> {
+    pub(super) fn table(&self, number: usize, table: &Table<'_>) -> Part {
+        let name = format!("Table {number}");
+        let command = self.input.tables_command();
+        let texts = [
+            (format!("{}.md", table.id), "text/markdown", table.markdown(&command)),
+            (format!("{}.tex", table.id), "text/x-tex", table.latex(&command)),
+        ];
+        let data: Vec<_> = table.data.iter().collect();
+        let downloads = self.downloads(&data, &texts)?;
+        Ok(html! {
+            // Scrolls sideways where it is too wide, also by keyboard.
+            div.scroll tabindex="0" role="region" aria-label=(name) id={ "table-" (table.id) } {
+                table.sortable {
+                    caption {
+                        b { (name) ". " } (prose(&table.caption)) " Made by "
+                        code { (command) } "."
+                    }
+                    thead {
+                        tr {
+                            @for head in &table.heads {
+                                th.n[head.number] scope="col" { (breakable(&head.text)) }
+                            }
+                        }
+                    }
+                    tbody {
+                        @for row in &table.rows {
+                            tr {
+                                @for (place, (cell, head)) in row.iter().zip(&table.heads).enumerate()
+                                {
+                                    @if place == 0 {
+                                        th.n[head.number] scope="row" { (content(cell)) }
+                                    } @else {
+                                        td.n[head.number].long[cell.long] data-sort=[&cell.sort] {
+                                            (content(cell))
+                                        }
+                                    }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+            (downloads)
+        })
+    }
+
+    /// Links to frames as CSV and to texts, each with its media type.
+    pub(super) fn downloads(
+        &self,
+        frames: &[&(String, &DataFrame)],
+        texts: &[(String, &str, String)],
+    ) -> Part {
+        let study = &self.input.plan.file.name;
+        let mut links = Vec::new();
+        for (name, frame) in frames {
+            if frame.width() > 0 {
+                links.push((format!("{study}-{name}.csv"), link("text/csv", &csv(frame)?)));
+            }
+        }
+        for (name, media, text) in texts {
+            links.push((format!("{study}-{name}"), link(media, text.as_bytes())));
+        }
+        Ok(html! {
+            @if !links.is_empty() {
+                p.downloads {
+                    "Download: "
+                    @for (place, (file, link)) in links.iter().enumerate() {
+                        @if place > 0 { ", " }
+                        a href=(link) download=(file) { (file) }
+                    }
+                }
+            }
+        })
+    }
+}
+
+fn content(cell: &Cell) -> Markup {
+    html! {
+        @match cell.verdict {
+            Some(of) => (verdict(of)),
+            None => (breakable(&cell.text)),
+        }
+        @if !cell.interval.is_empty() { span.interval { (cell.interval) } }
+        @for small in &cell.small { small { (prose(small)) } }
+    }
+}
