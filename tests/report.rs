@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ceteris::analysis::Estimator;
+use ceteris::analysis::{Estimator, IntervalMethod};
 use ceteris::report::{self, Options, ReportInput};
 use ceteris::store::{ResultsDirectory, RunEnvironment, table_schema};
 use ceteris::studies::{CohortOutcome, CurveView, RunOutcome, RunStatus};
@@ -100,6 +100,7 @@ fn input<'a>(plan: &'a Plan, diverged: bool) -> ReportInput<'a> {
         metrics: metrics.to_vec(),
         options: Options::default(),
         command: "ceteris report out/tiny".into(),
+        destination: String::new(),
     }
 }
 
@@ -233,21 +234,42 @@ fn every_arm_fact_and_definition_is_on_the_page() {
     assert!(!text.contains("stale"));
 }
 
+/// The figures of the grid.
+const FIGURES: [&str; 7] = [
+    "estimates",
+    "effects",
+    "interactions",
+    "interaction-plots",
+    "survival",
+    "curves-return_mean-by-factor",
+    "curves-return_mean-by-arm",
+];
+
 #[test]
 fn every_figure_has_a_caption_and_words_for_those_who_cannot_see_it() {
     let plan = planned(GRID);
     let page = report::html(&input(&plan, true)).unwrap();
-    let figures: Vec<&str> = page.split("<figure>").skip(1).collect();
-    // Effects, curves by factor, curves by arm, runs.
-    assert_eq!(figures.len(), 4);
+    let figures: Vec<&str> = page.split("<figure id=\"figure-").skip(1).collect();
+    let ids: Vec<&str> = figures.iter().map(|figure| figure.split('"').next().unwrap()).collect();
+    assert_eq!(ids, FIGURES);
     for (number, figure) in figures.iter().enumerate() {
-        let figure = figure.split("</figure>").next().unwrap();
+        let (id, figure) = (ids[number], figure.split("</figure>").next().unwrap());
         let caption = figure.split("<figcaption>").nth(1).unwrap();
         let said = visible(caption);
         assert!(said.starts_with(&format!("Figure {}. ", number + 1)), "{said}");
-        assert!(said.contains("95% interval (percentile bootstrap over replicates, "), "{said}");
+        let method = match id {
+            "effects" | "interactions" => "95% interval (paired t over replicates)",
+            "interaction-plots" => "95% interval of each mean (t over replicates)",
+            "survival" => {
+                "95% interval at each value (percentile bootstrap over replicates, 2,000 \
+                           resamples, seed 0)"
+            }
+            _ => "95% interval (percentile bootstrap over replicates, ",
+        };
+        assert!(said.contains(method), "{said}");
         assert!(said.contains(" runs"), "{said}");
-        assert!(said.contains("Made by ceteris report out/tiny."), "{said}");
+        let command = format!("Made by ceteris report out/tiny --figure {id} --out {id}.svg.");
+        assert!(said.contains(&command), "{said}");
         assert!(figure.contains("role=\"img\" aria-label=\""), "{said}");
     }
     // A drawing says what it shows, or is hidden because what surrounds it does.
@@ -282,12 +304,22 @@ fn tables_can_be_downloaded() {
     let links: Vec<(&str, &str)> =
         attributes(&page).into_iter().filter(|(name, _)| *name == "download").collect();
     let files: Vec<&str> = links.iter().map(|(_, file)| *file).collect();
-    for file in ["metrics", "effects", "runs", "return_mean-by-arm", "return_mean-by-factor"] {
-        assert!(files.contains(&format!("tiny-{file}.csv").as_str()), "{file} of {files:?}");
+    for file in [
+        "metrics.csv",
+        "metrics.md",
+        "metrics.tex",
+        "effects.csv",
+        "interactions.csv",
+        "interaction-plots.csv",
+        "survival.csv",
+        "runs.csv",
+        "return_mean-by-arm.csv",
+        "return_mean-by-factor.csv",
+    ] {
+        assert!(files.contains(&format!("tiny-{file}").as_str()), "{file} of {files:?}");
     }
     assert!(page.contains(
-        "data:text/csv;charset=utf-8,metric,factor,from,to,n_from,n_to,replicates,missing,\
-         estimate,low,high,estimator,interval,interval_level,resamples%0A"
+        "data:text/csv;charset=utf-8,metric,order,effect,factor,from,to,factor_2,from_2,to_2,n_from,"
     ));
 }
 
@@ -381,7 +413,7 @@ fn claims_come_first_with_their_verdicts() {
         "effect of value_clip: none → max",
         "published",
         "+90.0 [+80.0, +95.0]",
-        "Made by ceteris report out/tiny.",
+        "Made by ceteris report out/tiny --figure claims --out claims.svg.",
         "paired where all arms of a claim have the same replicates",
         "biased upward",
     ] {
@@ -440,7 +472,7 @@ fn one_run_has_no_interval_and_no_effects() {
     let page = report::html(&input).unwrap();
     assert!(page.contains("There is one replicate, so there is no interval."));
     assert!(!page.contains("id=\"effects\""));
-    assert_eq!(page.matches("<figure>").count(), 2);
+    assert_eq!(page.matches("<figure ").count(), 2);
     let text = terminal(&input);
     assert!(text.contains("1 arm, 1 replicate, 1 of 1 run stored, 0 diverged"), "{text}");
     assert!(!text.contains("Effect of each factor"));
@@ -511,15 +543,323 @@ fn a_results_directory_gets_its_report() {
     };
     assert!(!names(&path).iter().any(|name| name.ends_with(".tmp")));
 
-    let options = Options { estimator: Estimator::Iqm, resamples: Some(200), level: 0.9 };
+    let options = Options {
+        estimator: Estimator::Iqm,
+        resamples: Some(200),
+        level: 0.9,
+        interval: IntervalMethod::Basic,
+    };
     let elsewhere = folder.path().join("iqm.html");
     report::write_to(&results, &options, &elsewhere, &mut Vec::new()).unwrap();
     let html = std::fs::read_to_string(&elsewhere).unwrap();
     let text = visible(&html);
-    assert!(text.contains("90% interval (percentile bootstrap over replicates, 200 resamples)"));
+    assert!(
+        text.contains("90% interval (basic bootstrap over replicates, 200 resamples, seed 0)"),
+        "{text}"
+    );
     assert!(text.contains("Interquartile mean (IQM) of every metric"));
-    assert!(text.contains("iqm.html --estimator iqm --resamples 200 --level 0.9"));
+    assert!(text.contains("--estimator iqm --interval basic --resamples 200 --level 0.9 --out"));
+    assert!(text.contains("--level 0.9 --figure estimates --out estimates.svg."));
     assert_eq!(std::fs::read_to_string(&page).unwrap().matches("200 resamples").count(), 0);
+}
+
+#[test]
+fn figures_are_files_of_their_own() {
+    let plan = planned(&format!("{GRID}{CLAIMS}"));
+    let figures = report::figures(&input(&plan, true)).unwrap();
+    let ids: Vec<&str> = figures.iter().map(|figure| figure.id.as_str()).collect();
+    assert_eq!(ids, [&["claims"], &FIGURES[..]].concat());
+    for figure in &figures {
+        let svg = usvg::roxmltree::Document::parse(&figure.svg).unwrap();
+        let root = svg.root_element();
+        assert_eq!(root.tag_name().name(), "svg");
+        assert_eq!(root.attribute("role"), Some("img"));
+        let text_of = |name: &str| {
+            let found = root.children().find(|node| node.tag_name().name() == name);
+            found.and_then(|node| node.text()).unwrap_or_default().to_owned()
+        };
+        assert_eq!(text_of("title"), figure.title);
+        let described = text_of("desc");
+        let command =
+            format!("Made by ceteris report out/tiny --figure {0} --out {0}.svg", figure.id);
+        assert!(described.ends_with(&command), "{described}");
+        assert!(described.starts_with(&figure.caption.replace('`', "")), "{described}");
+        // Text stays text, and no colour hangs on a page.
+        let has_text = root.descendants().any(|node| node.tag_name().name() == "text");
+        assert!(has_text && !figure.svg.contains("var("), "{}", figure.id);
+        assert!(!figure.svg.contains("#0102") && !figure.svg.contains("#0103"), "{}", figure.id);
+    }
+    let effects = figures.iter().find(|figure| figure.id == "effects").unwrap();
+    assert!(effects.svg.contains(">value_clip: none \u{2192} max</text>"));
+    // Scaling noise aside, whoever cannot see it reads the numbers.
+    assert!(
+        effects.svg.contains("value_clip, none \u{2192} max: +100.0, interval +100.0 to +100.0")
+    );
+}
+
+#[test]
+fn a_png_has_the_size_of_its_svg_at_300_dots_an_inch() {
+    let plan = planned(GRID);
+    let figures = report::figures(&input(&plan, false)).unwrap();
+    let again = report::figures(&input(&plan, false)).unwrap();
+    for (figure, again) in figures.iter().zip(&again) {
+        let png = figure.png().unwrap();
+        assert_eq!(png[..8], *b"\x89PNG\r\n\x1a\n");
+        assert_eq!(png[12..16], *b"IHDR");
+        let number = |at: usize| u32::from_be_bytes(png[at..at + 4].try_into().unwrap());
+        let attribute = |name: &str| {
+            let rest = figure.svg.split(&format!(" {name}=\"")).nth(1).unwrap();
+            rest.split('"').next().unwrap().parse::<f64>().unwrap()
+        };
+        for (at, name) in [(16, "width"), (20, "height")] {
+            let dots = attribute(name) * 300.0 / 96.0;
+            assert!((f64::from(number(at)) - dots).abs() <= 1.0, "{} {name}", figure.id);
+        }
+        // 11,811 dots a metre.
+        assert_eq!(png[37..41], *b"pHYs");
+        assert_eq!((number(41), number(45), png[49]), (11_811, 11_811, 1));
+        assert!(png == again.png().unwrap(), "{}", figure.id);
+    }
+}
+
+#[test]
+fn a_drawn_figure_has_the_colours_and_letters_of_its_svg() {
+    let plan = planned(GRID);
+    let figures = report::figures(&input(&plan, false)).unwrap();
+    let effects = figures.iter().find(|figure| figure.id == "effects").unwrap();
+    let png = effects.png().unwrap();
+    let width = usize::try_from(u32::from_be_bytes(png[16..20].try_into().unwrap())).unwrap();
+    let length = usize::try_from(u32::from_be_bytes(png[54..58].try_into().unwrap())).unwrap();
+    assert_eq!(png[58..62], *b"IDAT");
+    let mut rows = Vec::new();
+    let mut decoder = flate2::read::ZlibDecoder::new(&png[62..62 + length]);
+    std::io::Read::read_to_end(&mut decoder, &mut rows).unwrap();
+    let mut counts = std::collections::BTreeMap::<[u8; 3], usize>::new();
+    for row in rows.chunks(1 + 3 * width) {
+        for pixel in row[1..].chunks(3) {
+            *counts.entry(pixel.try_into().unwrap()).or_default() += 1;
+        }
+    }
+    let count = |colour: [u8; 3]| counts.get(&colour).copied().unwrap_or_default();
+    // The ground, the series, and the insides of letters.
+    assert!(count([255, 255, 255]) > 500_000, "{counts:?}");
+    assert!(count([0x00, 0x72, 0xb2]) > 1_000, "{counts:?}");
+    assert!(count([0x1a, 0x1d, 0x21]) > 1_000, "{counts:?}");
+}
+
+#[test]
+fn tables_are_files_of_their_own() {
+    let plan = planned(GRID);
+    let mut input = input(&plan, false);
+    input.metrics.truncate(1);
+    let tables = report::tables(&input).unwrap();
+    let ids: Vec<&str> = tables.iter().map(|table| table.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        [
+            "effects",
+            "interaction-plots",
+            "interactions",
+            "metrics",
+            "return_mean-by-arm",
+            "return_mean-by-factor",
+            "runs",
+            "survival"
+        ]
+    );
+    let table = |id: &str| tables.iter().find(|table| table.id == id).unwrap();
+    assert_eq!(
+        table("metrics").markdown.as_deref().unwrap(),
+        "Mean of every metric over the runs of each arm with its 95% interval (percentile bootstrap \
+         over replicates, 10,000 resamples, seed 0). n: runs with a value of the first metric.\n\n\
+         | Arm | value\\_clip | annealing | n | Diverged | return\\_last\\_5 |\n\
+         | ---: | :--- | :--- | ---: | ---: | ---: |\n\
+         | 1 | none | off | 3 | 0 | 2.0 \\[0.0, 5.0\\] |\n\
+         | 2 | none | on | 3 | 0 | 12.0 \\[10.0, 15.0\\] |\n\
+         | 3 | max | off | 3 | 0 | 102.0 \\[100.0, 105.0\\] |\n\
+         | 4 | max | on | 3 | 0 | 112.0 \\[110.0, 115.0\\] |\n\n\
+         Made by `ceteris report out/tiny --tables tables`.\n"
+    );
+    assert_eq!(
+        table("effects").latex.as_deref().unwrap(),
+        "% Needs \\usepackage{booktabs}. Made by: ceteris report out/tiny --tables tables\n\
+         \\begin{table}\n\\centering\n\
+         \\caption{Effect of each factor on every metric: the mean at a level minus the mean at the \
+         first level, every combination of the other factors weighing the same, with its 95\\% \
+         interval (paired t over replicates). The download has the simultaneous intervals too. p: of \
+         no effect on \\texttt{return\\_last\\_5}, two-sided; Holm: corrected for all 3 effects and \
+         interactions.}\n\\label{tab:effects}\n\
+         \\begin{tabular}{llrrrrr}\n\\toprule\n\
+         Factor & Step & Runs from & Runs to & p & p, Holm & return\\_last\\_5 \\\\\n\\midrule\n\
+         value\\_clip & none $\\to$ max & 6 & 6 & $<$~0.001 & $<$~0.001 & +100.0 \
+         {\\footnotesize {[}+100.0, +100.0]} \\\\\n\
+         annealing & off $\\to$ on & 6 & 6 & $<$~0.001 & $<$~0.001 & +10.0 \
+         {\\footnotesize {[}+10.0, +10.0]} \\\\\n\
+         \\bottomrule\n\\end{tabular}\n\\end{table}\n"
+    );
+    // The third metric of the fourth run, with everything before it.
+    let runs = String::from_utf8(table("runs").csv.clone()).unwrap();
+    assert!(runs.starts_with("arm,run_id,status,diverged_iteration,return_last_5,replicate,"));
+    assert_eq!(runs.lines().count(), 13);
+    assert!(table("runs").markdown.is_none());
+}
+
+/// A factor of numbers beside one of names.
+const NUMBERS: &str = r#"
+[study]
+kind = "policy-gradient"
+name = "tiny"
+title = "Learning rates"
+seed = 7
+replicates = 3
+
+[base]
+preset = "classic-control/pendulum"
+
+[factors]
+value_clip = ["none", "max"]
+policy_learning_rate = [1e-4, 1e-3, 1e-2]
+"#;
+
+#[test]
+fn a_factor_of_numbers_has_its_sensitivity() {
+    let plan = planned(NUMBERS);
+    let page = report::html(&input(&plan, false)).unwrap();
+    let figure = page.split("id=\"figure-sensitivity\"").nth(1).unwrap();
+    let figure = figure.split("</figure>").next().unwrap();
+    // By itself, and by level of the other factor.
+    assert_eq!(figure.matches("<svg").count(), 2);
+    assert!(figure.contains("Mean along policy_learning_rate. 52.00, 52.00, 52.00."), "{figure}");
+    assert!(
+        figure.contains("by level of value_clip. none: 2.0, 2.0, 2.0. max: 102.0, 102.0, 102.0."),
+        "{figure}"
+    );
+    assert!(figure.contains("policy_learning_rate (logarithmic)"));
+    // Names have none.
+    let plan = planned(GRID);
+    assert!(!report::html(&input(&plan, false)).unwrap().contains("figure-sensitivity"));
+}
+
+/// Two tasks with the same two algorithms.
+const TASKS: &str = r#"
+[study]
+kind = "policy-gradient"
+name = "tiny"
+title = "Tasks"
+seed = 7
+replicates = 3
+
+[base]
+preset = "classic-control/pendulum"
+
+[[arms]]
+name = "near/value_clip=none"
+value_clip = "none"
+
+[[arms]]
+name = "near/value_clip=max"
+value_clip = "max"
+
+[[arms]]
+name = "far/value_clip=none"
+value_clip = "none"
+total_steps = 4096
+
+[[arms]]
+name = "far/value_clip=max"
+value_clip = "max"
+total_steps = 4096
+"#;
+
+#[test]
+fn tasks_have_profiles_and_axes_of_their_own() {
+    let plan = planned(TASKS);
+    let input = input(&plan, false);
+    let figures = report::figures(&input).unwrap();
+    let ids: Vec<&str> = figures.iter().map(|figure| figure.id.as_str()).collect();
+    assert_eq!(
+        ids,
+        ["estimates", "profiles", "curves-return_mean-together", "curves-return_mean-by-arm"]
+    );
+    let profiles = &figures[1];
+    assert!(profiles.caption.contains("runs over near, far whose scaled"), "{}", profiles.caption);
+    assert!(profiles.caption.contains("smallest of all runs stored here is 0"));
+    let tables = report::tables(&input).unwrap();
+    let csv = |id: &str| {
+        let table = tables.iter().find(|table| table.id == id).unwrap();
+        String::from_utf8(table.csv.clone()).unwrap()
+    };
+    // Scores 0, 1, 5 and 100, 101, 105 of each task: 105 becomes 1, and 5 becomes 5 / 105.
+    let above = |arm: &str, tau: f64| {
+        let csv = csv("profiles");
+        let head: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+        let place = |name: &str| head.iter().position(|column| *column == name).unwrap();
+        let rows = csv.lines().skip(1).map(|line| line.split(',').collect::<Vec<_>>());
+        let mut rows = rows.filter(|row| row[place("arm")] == arm);
+        let near = |row: &Vec<&str>| (row[place("tau")].parse::<f64>().unwrap() - tau).abs() < 1e-9;
+        rows.find(near).unwrap()[place("estimate")].parse::<f64>().unwrap()
+    };
+    assert_eq!(above("value_clip=none", 0.0), 4.0 / 6.0);
+    assert_eq!(above("value_clip=none", 5.0 / 105.0), 0.0);
+    assert_eq!(above("value_clip=max", 5.0 / 105.0), 1.0);
+    assert_eq!(above("value_clip=max", 101.0 / 105.0), 2.0 / 6.0);
+    let page = report::html(&input).unwrap();
+    assert_eq!(unbalanced(&page), None);
+    let estimates = page.split("id=\"figure-estimates\"").nth(1).unwrap();
+    let estimates = estimates.split("</figure>").next().unwrap();
+    assert_eq!(estimates.matches("class=\"group\"").count(), 2);
+    assert_eq!(estimates.matches("class=\"end\"").count(), 2);
+}
+
+#[test]
+fn shares_of_runs_are_those_above_a_value() {
+    let plan = planned(GRID);
+    let tables = report::tables(&input(&plan, false)).unwrap();
+    let table = tables.iter().find(|table| table.id == "survival").unwrap();
+    let csv = String::from_utf8(table.csv.clone()).unwrap();
+    assert!(csv.starts_with("factor,level,tau,n,replicates,missing,estimate,low,high,"), "{csv}");
+    // Of the six runs without clipping (0, 1, 5, 10, 11, 15), three lie above 5 and none above 15.
+    assert!(csv.contains("\nvalue_clip,none,5.0,6,3,0,0.5,"), "{csv}");
+    assert!(csv.contains("\nvalue_clip,none,15.0,6,3,0,0.0,"), "{csv}");
+    assert!(csv.contains("\nvalue_clip,max,15.0,6,3,0,1.0,"), "{csv}");
+}
+
+#[test]
+fn many_arms_are_grouped_and_stay_small() {
+    let levels: Vec<String> = (1..=16).map(|level| format!("{level}e-4")).collect();
+    let text = format!(
+        "{}policy_learning_rate = [{}]\nvalue_learning_rate = [1e-4, 1e-3]\n",
+        NUMBERS.replace("policy_learning_rate = [1e-4, 1e-3, 1e-2]\n", ""),
+        levels.join(", ")
+    );
+    let plan = planned(&text);
+    assert_eq!(plan.file.arms.len(), 64);
+    let page = report::html(&input(&plan, false)).unwrap();
+    assert_eq!(unbalanced(&page), None);
+    let estimates = page.split("id=\"figure-estimates\"").nth(1).unwrap();
+    let estimates = estimates.split("</figure>").next().unwrap();
+    assert_eq!(estimates.matches("class=\"group\"").count(), 2);
+    assert_eq!(estimates.matches("<svg").count(), 64);
+    assert!(estimates.contains(">value_clip = none<"));
+    assert!(page.len() < 3_000_000, "{}", page.len());
+}
+
+#[test]
+fn every_interval_method_makes_a_report() {
+    let plan = planned(GRID);
+    for method in IntervalMethod::ALL {
+        let mut input = input(&plan, false);
+        input.options.interval = method;
+        let page = report::html(&input).unwrap();
+        let said = visible(&page);
+        assert!(said.contains(&format!("95% interval ({}", method.words())), "{method:?}");
+        let caveat = match method {
+            IntervalMethod::Studentized => "there is no interval of this method",
+            IntervalMethod::Bayesian => "narrower than the percentile bootstrap's",
+            _ => "intervals of this method cover less often than their level says",
+        };
+        assert!(said.contains(&format!("With 3 replicates a group, {caveat}")), "{method:?}");
+    }
 }
 
 /// Every attribute of every tag, outside of scripts and styles.

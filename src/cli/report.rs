@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::analyse::IntervalArg;
+use crate::cli::statistics::IntervalArg;
 use crate::report::{self, Exports, Options};
 use crate::store::ResultsDirectory;
 use crate::study::StudyFile;

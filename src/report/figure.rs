@@ -107,7 +107,7 @@ impl PanelSize {
     /// In CSS pixels.
     fn pixels(self) -> (i32, i32) {
         match self {
-            Self::Single => (440, 270),
+            Self::Single => (396, 248),
             Self::Wide => (350, 225),
             Self::Small => (300, 180),
         }

@@ -5,7 +5,7 @@ mod table;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::claims::symbol;
+use super::claims::{symbol, tally};
 use super::figure::{Figure, Section, capitalised};
 use super::model::Model;
 use super::numbers::{grouped, plural};
@@ -93,6 +93,13 @@ impl Page<'_> {
             let body = self.section(section)?;
             let body = match section {
                 _ if body.0.is_empty() => continue,
+                Section::Claims => html! {
+                    p.lead {
+                        "Of " (grouped(self.model.claims.len() as u64)) ": "
+                        (tally(&self.model.claims)) "."
+                    }
+                    (body)
+                },
                 Section::Metrics => html! { (body) (self.meanings()) },
                 _ => body,
             };
@@ -122,8 +129,12 @@ impl Page<'_> {
     /// says by itself that there is nothing yet.
     fn section(&self, section: Section) -> Part {
         let mut parts = Vec::new();
+        let several = self.figures.iter().filter(|figure| figure.section == section).count() > 1;
         for (place, figure) in self.figures.iter().enumerate() {
             if figure.section == section {
+                if several {
+                    parts.push(html! { h3 { (figure.title) } });
+                }
                 parts.push(self.figure(place + 1, figure)?);
             }
         }

@@ -413,6 +413,11 @@ fn stacked(tables: Vec<DataFrame>) -> Result<DataFrame, ReportError> {
     Ok(all)
 }
 
+/// The first text of a column that says the same of all rows; empty without rows.
+fn first_text(table: &DataFrame, column: &str) -> Result<String, ReportError> {
+    Ok(table.column(column)?.str()?.iter().flatten().next().unwrap_or_default().to_owned())
+}
+
 fn estimates_of(table: &DataFrame) -> Result<Vec<Estimate>, ReportError> {
     read_estimates(table, table.column("n")?.u64()?)
 }

@@ -52,17 +52,19 @@ fn plain(text: &str) -> String {
 
 /// The width of a line of text.
 fn width(text: &str, size: f64) -> f64 {
-    let Ok(font) = skrifa::FontRef::new(FONT) else { return 0.6 * size * count(text) };
+    let Ok(font) = skrifa::FontRef::new(FONT) else {
+        return 0.6 * size * many(text.chars().count());
+    };
     let metrics = font.glyph_metrics(Size::new(1.0), LocationRef::default());
     let letters = font.charmap();
     let of = |letter: char| letters.map(letter).and_then(|glyph| metrics.advance_width(glyph));
     text.chars().map(|letter| of(letter).map_or(0.6, f64::from) * size).sum()
 }
 
-// A line is short.
+// Of letters or lines, which are few.
 #[allow(clippy::cast_precision_loss)]
-fn count(text: &str) -> f64 {
-    text.chars().count() as f64
+fn many(number: usize) -> f64 {
+    number as f64
 }
 
 /// Breaks text into lines of a width, at spaces or else after joints of names.
@@ -224,18 +226,32 @@ impl Sheet {
                 self.y += 18.0;
             }
             let quiet = !group.heading.is_empty();
+            let height_of = |row: &Row| {
+                let lines = wrapped(&name(row), NORMAL, names);
+                let drawn = f64::from(row.picture.height) * plot / f64::from(row.picture.width);
+                drawn.max(LINE * many(lines.len()) + 3.0)
+            };
+            // Behind the rows, so that they run on between them.
+            let all: f64 = group.rows.iter().map(height_of).sum();
+            for (place, _) in strip_labels(&group.axis) {
+                let inside = plot * (1.0 - 2.0 * STRIP_MARGIN);
+                let x = left + plot * STRIP_MARGIN + inside * place;
+                self.line((x, self.y), (x, self.y + all), Ink::Grid.fixed());
+            }
             for row in &group.rows {
                 let lines = wrapped(&name(row), NORMAL, names);
-                let height = self.place(&row.picture, (left, self.y), plot);
-                // As many lines as there are.
-                let lines_height = LINE * count(&"x".repeat(lines.len()));
-                let height = height.max(lines_height);
+                let height = height_of(row);
+                let drawn = f64::from(row.picture.height) * plot / f64::from(row.picture.width);
+                self.place(&row.picture, (left, self.y + (height - drawn) / 2.0), plot);
                 let colour = if quiet { QUIET } else { TEXT };
+                // Baselines around the middle of the row.
+                let middle = self.y + height / 2.0 + 4.0;
+                let first = middle - LINE * (many(lines.len()) - 1.0) / 2.0;
                 for (place, line) in (0u8..).zip(&lines) {
-                    let y = self.y + f64::from(place) * LINE + 13.0;
+                    let y = first + f64::from(place) * LINE;
                     self.text((MARGIN, y), NORMAL, colour, Anchor::Start, line);
                 }
-                let y = self.y + 14.0;
+                let y = middle;
                 let number = (right - smalls - 8.0, y);
                 self.text(number, NORMAL, TEXT, Anchor::End, &row.number);
                 let small = row.small.join(" ");
@@ -331,7 +347,7 @@ impl Sheet {
         let widest = widest.fold(0.0, f64::max) + 58.0;
         let (left, right) = (MARGIN + names + 12.0, self.width - MARGIN - widest);
         let plot = right - left - 12.0;
-        self.y += self.key(key, (left, self.y), plot) + 4.0;
+        self.y += self.key(key, (MARGIN, self.y), self.width - 2.0 * MARGIN) + 4.0;
         for (place, (row, drawn)) in claims.iter().zip(plots).enumerate() {
             self.line((MARGIN, self.y), (self.width - MARGIN, self.y), Ink::Grid.fixed());
             let top = self.y + 6.0;

@@ -2,7 +2,7 @@
 
 use super::super::ReportError;
 use super::super::draw::{self, Axis, Ink, Line, Spread, Strip, strip};
-use super::super::model::{Effect, Estimate, Means, Term, places};
+use super::super::model::{CurvePoint, Effect, Estimate, Means, Term, places};
 use super::super::numbers::{decimals, fixed, grouped, percent, signed};
 use super::{
     Body, Figure, Group, Key, Made, Maker, Mark, ONE_REPLICATE, Panel, PanelSize, Panels, Row,
@@ -125,7 +125,7 @@ impl<'a> Maker<'a, '_> {
         let together =
             if effects < family { "effects and interactions together" } else { "effects together" };
         format!(
-            ". Thick bar and brackets: {} interval ({}); arms share their seeds' random draws, so \
+            ". Thick bar and square brackets: {} interval ({}); arms share their seeds' random draws, so \
              that a contrast is formed within each seed. Thin bar: the interval that holds for all \
              {family} {together} ({}{resampled}).",
             percent(bootstrap.level),
@@ -227,13 +227,15 @@ impl<'a> Maker<'a, '_> {
 
 fn panel(means: &Means, y: &Axis) -> Result<Panel, ReportError> {
     let (places, logarithmic) = places(&means.levels);
-    let marks = places.into_iter().zip(means.levels.iter().map(|level| short(level))).collect();
+    let names = means.levels.iter().map(|level| short(level));
+    let marks = places.iter().copied().zip(names).collect();
     let Some(x) = Axis::marked(marks, 0.15) else {
         return Err(ReportError::Figure("a factor has no levels".into()));
     };
     let (width, height) = PanelSize::Wide.pixels();
+    let beside = beside(&means.lines, &places);
     let mut lines = Vec::new();
-    for (place, (_, points)) in means.lines.iter().enumerate() {
+    for (place, points) in beside.iter().enumerate() {
         lines.push(Line { points, ink: Ink::Series(place), spread: Spread::Bars });
     }
     let picture = draw::panel(&draw::Panel { width, height, x, y: y.clone(), runs: &[], lines })?;
@@ -272,6 +274,23 @@ fn panel(means: &Means, y: &Axis) -> Result<Panel, ReportError> {
         said,
         picture,
     })
+}
+
+/// Lines a little beside each other, so that the bars of one hide no other.
+fn beside(lines: &[(String, Vec<CurvePoint>)], places: &[f64]) -> Vec<Vec<CurvePoint>> {
+    let mut sorted = places.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let gaps = sorted.windows(2).map(|pair| pair[1] - pair[0]);
+    let gap = gaps.fold(f64::INFINITY, f64::min);
+    let step = if gap.is_finite() { gap * 0.035 } else { 0.0 };
+    // There are few lines.
+    #[allow(clippy::cast_precision_loss)]
+    let offset = |place: usize| (place as f64 - (lines.len() as f64 - 1.0) / 2.0) * step;
+    let moved = |(place, (_, points)): (usize, &(String, Vec<CurvePoint>))| {
+        let moved = points.iter().map(|point| CurvePoint { x: point.x + offset(place), ..*point });
+        moved.collect()
+    };
+    lines.iter().enumerate().map(moved).collect()
 }
 
 /// A level as a tick's label, which has little room.

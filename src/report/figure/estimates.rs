@@ -39,7 +39,9 @@ impl<'a> Maker<'a, '_> {
         let decimals = self.decimals_of(&all);
         let said: Vec<String> = model.arms.iter().map(|arm| said_of(arm, decimals)).collect();
         let interval = match self.interval(input.options.tables()) {
-            Some(interval) => format!("; shade and brackets: its {interval}.{} ", self.caveat()),
+            Some(interval) => {
+                format!("; shade and square brackets: its {interval}.{} ", self.caveat())
+            }
             None => format!("{ONE_REPLICATE} "),
         };
         let axes = if own_axes { "Tasks have axes of their own. " } else { "" };

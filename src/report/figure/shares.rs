@@ -37,7 +37,7 @@ impl<'a> Maker<'a, '_> {
                  factor, pooled over every other factor. A curve further to the right is better \
                  where more is better. {}",
                 headline.name,
-                self.share_method()
+                self.share_method(&shares.method)
             ),
             body: Body::Panels(Panels {
                 size: PanelSize::Wide,
@@ -80,7 +80,7 @@ impl<'a> Maker<'a, '_> {
                  not comparable with those of other studies. {}",
                 profiles.tasks.join(", "),
                 headline.name,
-                self.share_method()
+                self.share_method(&profiles.method)
             ),
             body: Body::Panels(Panels {
                 size: PanelSize::Single,
@@ -93,16 +93,12 @@ impl<'a> Maker<'a, '_> {
         }))
     }
 
-    fn share_method(&self) -> String {
+    fn share_method(&self, method: &str) -> String {
         let bootstrap = self.input.options.curves();
         let runs = self.runs_with_headline();
-        let strata = match self.model.profiles {
-            Some(_) => "stratified bootstrap over the runs of each task",
-            None => bootstrap.method.words(),
-        };
         match self.interval(bootstrap) {
             Some(_) => format!(
-                "Band: {} interval at each value ({strata}, {} resamples, seed {}), not \
+                "Band: {} interval at each value ({method}, {} resamples, seed {}), not \
                  simultaneous. {runs}.",
                 percent(bootstrap.level),
                 grouped(bootstrap.resamples as u64),

@@ -137,7 +137,7 @@ fn panels(of: &Panels) -> Markup {
             @for panel in &of.panels {
                 div.panel {
                     @if !(panel.strong.is_empty() && panel.title.is_empty()) {
-                        h4 {
+                        div.title {
                             @if small { b { (panel.strong) } } @else { (breakable(&panel.strong)) }
                             @if !panel.title.is_empty() { " " (breakable(&panel.title)) }
                         }

@@ -3,7 +3,7 @@
 use polars::prelude::*;
 
 use super::super::{ReportError, ReportInput};
-use super::{CurvePoint, Estimate, labelled, numbers, read_estimates, stacked};
+use super::{CurvePoint, Estimate, first_text, labelled, numbers, read_estimates, stacked};
 use analysis::{
     FactorLevels, FactorialColumns, FactorialOptions, factorial_effects, factorial_means,
 };
@@ -181,10 +181,6 @@ fn renamed(mut table: DataFrame) -> Result<DataFrame, ReportError> {
         table.with_column(Column::new(name.into(), plain))?;
     }
     Ok(table)
-}
-
-fn first_text(table: &DataFrame, column: &str) -> Result<String, ReportError> {
-    Ok(table.column(column)?.str()?.iter().flatten().next().unwrap_or_default().to_owned())
 }
 
 /// Adds the estimates of one more metric to effects.

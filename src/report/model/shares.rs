@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::super::{ReportError, ReportInput};
-use super::{ARM, Curve, LevelCurve, curve, numbers, stacked};
+use super::{ARM, Curve, LevelCurve, curve, first_text, numbers, stacked};
 use analysis::{
-    FactorLevels, ProfileOf, Resampled, ScoreColumns, SummaryColumns, TaskReference, Thresholds,
-    normalise_scores, performance_profiles, survival,
+    Bootstrap, FactorLevels, IntervalMethod, ProfileOf, Resampled, ScoreColumns, SummaryColumns,
+    TaskReference, Thresholds, normalise_scores, performance_profiles, survival,
 };
 
 /// Values of a curve at most.
@@ -16,6 +16,8 @@ const POINTS: usize = 128;
 
 /// Shares by level, pooled over every other factor.
 pub(in super::super) struct Shares {
+    /// How the intervals are made.
+    pub(in super::super) method: String,
     pub(in super::super) factors: Vec<(String, Vec<LevelCurve>)>,
     pub(in super::super) table: DataFrame,
 }
@@ -31,6 +33,7 @@ impl Shares {
             return Ok(None);
         }
         let thresholds = thresholds(&numbers(frame, headline.name)?);
+        let mut method = String::new();
         let mut of_factors = Vec::new();
         let mut tables = Vec::new();
         for factor in factors {
@@ -41,7 +44,10 @@ impl Shares {
                 let of_level = frame.filter(&here)?;
                 let columns =
                     SummaryColumns { groups: &[], replicate: "replicate", value: headline.name };
-                let mut table = survival(&of_level, columns, &thresholds, &input.options.curves())?;
+                let mut table = survival(&of_level, columns, &thresholds, &bootstrap(input))?;
+                if table.height() > 0 {
+                    method = first_text(&table, "interval")?;
+                }
                 let runs = numbers(&of_level, headline.name)?.iter().flatten().count();
                 levels
                     .push(LevelCurve { level: level.clone(), curve: curve(&table, "tau", runs)? });
@@ -53,8 +59,19 @@ impl Shares {
             }
             of_factors.push((name.to_owned(), levels));
         }
-        Ok(Some(Self { factors: of_factors, table: stacked(tables)? }))
+        Ok(Some(Self { method, factors: of_factors, table: stacked(tables)? }))
     }
+}
+
+/// How shares get their intervals: as asked, or else by the percentile bootstrap, because a share of
+/// one sample has neither a standard error where it is 0 or 1 nor weights here.
+fn bootstrap(input: &ReportInput<'_>) -> Bootstrap {
+    let asked = input.options.curves();
+    let method = match asked.method {
+        IntervalMethod::Studentized | IntervalMethod::Bayesian => IntervalMethod::Percentile,
+        method => method,
+    };
+    Bootstrap { method, ..asked }
 }
 
 /// Every value that occurs, at most so many, and one below all, where the share is still one.
@@ -73,6 +90,8 @@ fn thresholds(values: &[Option<f64>]) -> Thresholds {
 
 /// Shares over several tasks, of scores that were scaled to a common range.
 pub(in super::super) struct Profiles {
+    /// How the intervals are made.
+    pub(in super::super) method: String,
     pub(in super::super) tasks: Vec<String>,
     /// One a name of an arm within its task.
     pub(in super::super) arms: Vec<(String, Curve)>,
@@ -122,15 +141,15 @@ impl Profiles {
             value: headline.name,
         };
         let thresholds = thresholds(&numbers(&scores, headline.name)?);
-        let bootstrap = input.options.curves();
         let table = performance_profiles(
             &scores,
             columns,
             ProfileOf::Runs,
             &thresholds,
             Resampled::Runs,
-            &bootstrap,
+            &bootstrap(input),
         )?;
+        let method = first_text(&table, "interval")?;
         let mut of_arms = Vec::new();
         for (_, name) in tasks.iter().take(1).flat_map(|(_, arms)| arms) {
             let of_arm = table.filter(&table.column("arm")?.str()?.equal(name.as_str()))?;
@@ -141,7 +160,7 @@ impl Profiles {
             }
         }
         let tasks = tasks.into_iter().map(|(task, _)| task).collect();
-        Ok((of_arms.len() > 1).then_some(Self { tasks, arms: of_arms, table }))
+        Ok((of_arms.len() > 1).then_some(Self { method, tasks, arms: of_arms, table }))
     }
 }
 
