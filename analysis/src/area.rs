@@ -114,7 +114,7 @@ fn area(curve: &[(f64, f64)], from: f64, to: f64) -> Option<f64> {
         // The ends of a whole piece are its own values, to the last bit.
         let first = if start > left { at(start) } else { low };
         let last = if end < right { at(end) } else { high };
-        (start < end).then(|| 0.5 * (first + last) * (end - start))
+        (start < end).then_some(0.5 * (first + last) * (end - start))
     });
     Some(pieces.sum())
 }
