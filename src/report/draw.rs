@@ -18,6 +18,8 @@ use super::numbers::tick;
 pub(super) const SCALE: i32 = 4;
 /// Size of labels in CSS pixels.
 const LABEL: i32 = 11;
+/// More points than this make a line restless.
+const MANY_POINTS: usize = 64;
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,7 +371,10 @@ pub(super) fn panel(panel: &Panel<'_>) -> Result<Picture, ReportError> {
         for line in &panel.lines {
             if line.spread == Spread::Band {
                 for band in bands(line.points) {
-                    let polygon = Polygon::new(band, fill(line.ink, 0.18));
+                    let polygon = Polygon::new(
+                        band,
+                        fill(line.ink, if panel.lines.len() > 3 { 0.1 } else { 0.18 }),
+                    );
                     chart.draw_series(std::iter::once(polygon)).map_err(failed)?;
                 }
             }
@@ -380,9 +385,11 @@ pub(super) fn panel(panel: &Panel<'_>) -> Result<Picture, ReportError> {
                     let dot = Circle::new((*x, *y), 3 * SCALE, fill(line.ink, 1.0));
                     chart.draw_series(std::iter::once(dot)).map_err(failed)?;
                 } else {
+                    // Many restless lines hide each other.
+                    let crowded = panel.lines.len() > 3 && stretch.len() > MANY_POINTS;
                     let style = ShapeStyle {
                         color: line.ink.broken().to_rgba(),
-                        ..stroke(line.ink, 1.0, 2.0)
+                        ..stroke(line.ink, 1.0, if crowded { 1.25 } else { 2.0 })
                     };
                     chart.draw_series(LineSeries::new(stretch, style)).map_err(failed)?;
                 }

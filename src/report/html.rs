@@ -71,7 +71,7 @@ impl Page<'_> {
                     }
                     footer.wrap {
                         "Made by ceteris " (env!("CARGO_PKG_VERSION")) " with "
-                        code { (self.input.page_command()) } "."
+                        (command_line(&self.input.page_command())) "."
                     }
                     script { (PreEscaped(SORT)) }
                 }
@@ -193,7 +193,14 @@ impl Page<'_> {
             values.dedup();
             values.join("; ")
         };
-        let written = [("Device", fact("Device")), ("Commit", fact("Commit"))];
+        // The whole hash stands below.
+        let commit = fact("Commit");
+        let hash = commit.chars().take_while(char::is_ascii_hexdigit).count();
+        let commit = match hash {
+            40.. => format!("{}{}", &commit[..12], &commit[hash..]),
+            _ => commit,
+        };
+        let written = [("Device", fact("Device")), ("Commit", commit)];
         html! {
             dl.stats {
                 @for (verdict, count) in claims {
@@ -267,6 +274,18 @@ fn prose(text: &str) -> Markup {
     html! {
         @for (place, part) in text.split('`').enumerate() {
             @if place % 2 == 1 { code { (part) } } @else { (part) }
+        }
+    }
+}
+
+/// A command, whose options are not broken.
+fn command_line(text: &str) -> Markup {
+    html! {
+        code {
+            @for (place, word) in text.split(' ').enumerate() {
+                @if place > 0 { " " }
+                @if word.starts_with("--") { span.word { (word) } } @else { (word) }
+            }
         }
     }
 }

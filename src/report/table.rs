@@ -44,6 +44,8 @@ pub(super) struct Cell {
     /// Whether it holds prose, which needs width.
     pub(super) long: bool,
     pub(super) verdict: Option<Verdict>,
+    /// Whether it is no word.
+    pub(super) code: bool,
 }
 
 impl Cell {
@@ -258,7 +260,7 @@ impl<'a> Maker<'a, '_> {
         }
         let row = |run: &super::model::DivergedRun| {
             vec![
-                Cell::text(&run.id),
+                Cell { code: true, ..Cell::text(&run.id) },
                 Cell::number(run.arm as u64 + 1),
                 Cell::text(model.arms[run.arm].label()),
                 Cell::number(run.replicate),
@@ -353,7 +355,10 @@ impl Table<'_> {
         text.push_str(&line(self.heads.iter().map(rule).collect()));
         for row in &self.rows {
             let cell = |cell: &Cell| {
-                let mut parts = vec![markdown(&cell.text)];
+                let mut parts = vec![match cell.code {
+                    true => format!("`{}`", cell.text),
+                    false => markdown(&cell.text),
+                }];
                 if !cell.interval.is_empty() {
                     parts.push(markdown(&cell.interval));
                 }
@@ -380,7 +385,10 @@ impl Table<'_> {
         let mut rows = String::new();
         for row in &self.rows {
             let cell = |cell: &Cell| {
-                let mut text = latex(&cell.text);
+                let mut text = match cell.code {
+                    true => format!("\\texttt{{{}}}", latex(&cell.text)),
+                    false => latex(&cell.text),
+                };
                 for small in [&cell.interval].into_iter().chain(&cell.small) {
                     if !small.is_empty() {
                         text.push_str(&format!(" {{\\footnotesize {}}}", latex_prose(small)));

@@ -308,7 +308,6 @@ pub fn normalise_scores(
         })
         .collect::<Result<Vec<Option<f64>>, _>>()?;
     let mut table = frame.clone();
-    // In place of the scores as they were, which `push` would refuse to replace.
     table.with_column(Column::new(value.into(), normalised))?;
     Ok(table)
 }

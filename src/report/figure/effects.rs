@@ -124,9 +124,14 @@ impl<'a> Maker<'a, '_> {
         };
         let together =
             if effects < family { "effects and interactions together" } else { "effects together" };
+        let shared = match all.method.contains("paired") {
+            true => {
+                "; arms share their seeds' random draws, so that a contrast is formed within each seed"
+            }
+            false => "; arms lack different seeds, so that their runs are taken as independent",
+        };
         format!(
-            ". Thick bar and square brackets: {} interval ({}); arms share their seeds' random draws, so \
-             that a contrast is formed within each seed. Thin bar: the interval that holds for all \
+            ". Thick bar and square brackets: {} interval ({}){shared}. Thin bar: the interval that holds for all \
              {family} {together} ({}{resampled}).",
             percent(bootstrap.level),
             all.method,
@@ -205,7 +210,7 @@ impl<'a> Maker<'a, '_> {
                  their seeds, so that overlapping bars may still differ clearly.",
                 self.runs_with_headline(),
                 percent(self.input.options.level),
-                self.model.effects.means_method
+                self.model.effects.means_method()
             ),
         };
         Ok(Some(Figure {

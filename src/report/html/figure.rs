@@ -7,7 +7,7 @@ use super::super::draw::{Axis, Picture, strip_labels};
 use super::super::figure::{Body, Figure, Group, Key, Mark, PanelSize, Panels, Shown, shown};
 use super::super::model::Estimate;
 use super::super::numbers::grouped;
-use super::{Page, Part, breakable, prose};
+use super::{Page, Part, breakable, command_line, prose};
 use analysis::Verdict;
 
 impl Page<'_> {
@@ -18,22 +18,26 @@ impl Page<'_> {
             Body::Panels(of) => panels(of),
             Body::Claims { key, plots } => self.claims(key, plots),
         };
-        // A table of the same numbers below it has the link.
-        let data: Vec<_> = figure
-            .data
-            .iter()
-            .filter(|(name, _)| {
-                let mut tables = self.tables.iter().filter(|table| table.section == figure.section);
-                !tables.any(|table| table.data.iter().any(|(known, _)| known == name))
-            })
-            .collect();
+        // A table of the same numbers has the download.
+        let table = self.tables.iter().enumerate().find(|(_, table)| {
+            let same = |name: &String| figure.data.iter().any(|(known, _)| known == name);
+            table.id == figure.id || table.data.iter().any(|(name, _)| same(name))
+        });
+        let data: Vec<_> = match table {
+            Some(_) => Vec::new(),
+            None => figure.data.iter().collect(),
+        };
         let downloads = self.downloads(&data, &[])?;
         Ok(html! {
             figure id={ "figure-" (figure.id) } {
                 (drawn)
                 figcaption {
                     b { "Figure " (number) ". " } (prose(&figure.caption)) " Made by "
-                    code { (self.input.figure_command(&figure.id)) } "."
+                    (command_line(&self.input.figure_command(&figure.id))) "."
+                    @if let Some((place, table)) = table {
+                        " Numbers: "
+                        a href={ "#table-" (table.id) } { "Table " (place + 1) } "."
+                    }
                 }
                 (downloads)
             }

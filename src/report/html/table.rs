@@ -6,7 +6,7 @@ use polars::prelude::DataFrame;
 use super::super::link::{csv, link};
 use super::super::table::{Cell, Table};
 use super::figure::verdict;
-use super::{Page, Part, breakable, prose};
+use super::{Page, Part, breakable, command_line, prose};
 
 impl Page<'_> {
     pub(super) fn table(&self, number: usize, table: &Table<'_>) -> Part {
@@ -24,7 +24,7 @@ impl Page<'_> {
                 table.sortable {
                     caption {
                         b { (name) ". " } (prose(&table.caption)) " Made by "
-                        code { (command) } "."
+                        (command_line(&command)) "."
                     }
                     thead {
                         tr {
@@ -89,6 +89,7 @@ fn content(cell: &Cell) -> Markup {
     html! {
         @match cell.verdict {
             Some(of) => (verdict(of)),
+            None if cell.code => code { (cell.text) },
             None => (breakable(&cell.text)),
         }
         @if !cell.interval.is_empty() { span.interval { (cell.interval) } }

@@ -1,5 +1,7 @@
 //! Effects of factors, their interactions, and the means behind them.
 
+use std::collections::BTreeSet;
+
 use polars::prelude::*;
 
 use super::super::{ReportError, ReportInput};
@@ -54,8 +56,7 @@ pub(in super::super) struct Effects {
     /// How the intervals of the headline's effects are made, and made to hold together.
     pub(in super::super) method: String,
     pub(in super::super) simultaneous: String,
-    /// How the intervals of means are made.
-    pub(in super::super) means_method: String,
+    means_methods: BTreeSet<String>,
     /// Effects of all metrics, and the means by pairs of factors and along numbers.
     pub(in super::super) main_table: DataFrame,
     pub(in super::super) interactions_table: DataFrame,
@@ -81,7 +82,7 @@ impl Effects {
             let columns = FactorialColumns { factors, replicate: "replicate", value: metric.name };
             let table = renamed(factorial_effects(frame, columns, &options)?)?;
             if metric == headline {
-                effects.method = first_text(&table, "interval")?;
+                effects.method = texts(&table, "interval")?.join(" or ");
                 effects.simultaneous = first_text(&table, "simultaneous")?;
             }
             let of_order = |order: u64| -> Result<DataFrame, ReportError> {
@@ -116,19 +117,20 @@ impl Effects {
             for lines in &factors[..place] {
                 let of = [lines.column.as_str(), along.column.as_str()];
                 let table = factorial_means(frame, columns, &of, options)?;
-                self.means_method = first_text(&table, "interval")?;
+                self.add_means_method(&table)?;
                 self.pairs.push(means(&table, along, Some(lines))?);
                 pairs.push(long(table, &of)?);
             }
         }
         for along in factors.iter().filter(|factor| values(factor).is_some()) {
             let table = factorial_means(frame, columns, &[&along.column], options)?;
-            self.means_method = first_text(&table, "interval")?;
+            self.add_means_method(&table)?;
             self.sensitivity.push(means(&table, along, None)?);
             sensitivity.push(long(table, &[&along.column])?);
             for lines in factors.iter().filter(|lines| lines.column != along.column) {
                 let of = [lines.column.as_str(), along.column.as_str()];
                 let table = factorial_means(frame, columns, &of, options)?;
+                self.add_means_method(&table)?;
                 self.sensitivity.push(means(&table, along, Some(lines))?);
                 sensitivity.push(long(table, &of)?);
             }
@@ -136,6 +138,16 @@ impl Effects {
         self.pairs_table = stacked(pairs)?;
         self.sensitivity_table = stacked(sensitivity)?;
         Ok(())
+    }
+
+    fn add_means_method(&mut self, table: &DataFrame) -> Result<(), ReportError> {
+        self.means_methods.extend(texts(table, "interval")?);
+        Ok(())
+    }
+
+    /// How the intervals of means are made.
+    pub(in super::super) fn means_method(&self) -> String {
+        self.means_methods.iter().cloned().collect::<Vec<_>>().join(" or ")
     }
 }
 
@@ -181,6 +193,12 @@ fn renamed(mut table: DataFrame) -> Result<DataFrame, ReportError> {
         table.with_column(Column::new(name.into(), plain))?;
     }
     Ok(table)
+}
+
+/// The different texts of a column.
+fn texts(table: &DataFrame, column: &str) -> Result<Vec<String>, ReportError> {
+    let texts: BTreeSet<&str> = table.column(column)?.str()?.iter().flatten().collect();
+    Ok(texts.into_iter().map(str::to_owned).collect())
 }
 
 /// Adds the estimates of one more metric to effects.
