@@ -855,14 +855,10 @@ fn every_interval_method_makes_a_report() {
         let page = report::html(&input).unwrap();
         let said = visible(&page);
         assert!(said.contains(&format!("95% interval ({}", method.words())), "{method:?}");
-        let caveat = match method {
-            IntervalMethod::Studentized => "there is no interval of this method",
-            IntervalMethod::Bayesian => {
-                "intervals of this method cover less often than their level says, and are narrower"
-            }
-            _ => "intervals of this method cover less often than their level says",
-        };
-        assert!(said.contains(&format!("With 3 replicates a group, {caveat}")), "{method:?}");
+        let caveat = method.caveat(Estimator::Mean, 3).unwrap();
+        assert!(caveat.starts_with(&format!("nominal 95 % {} intervals", method.name())));
+        assert!(said.contains(&format!("Mind that {caveat}.")), "{method:?}");
+        assert!(terminal(&input).contains(&caveat), "{method:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use super::draw::{Axis, Ink, Picture};
 use super::model::{Curve, Estimate, Model};
 use super::numbers::{decimals, fixed, grouped, percent, plural};
 use super::{ReportError, ReportInput};
-use analysis::{Bootstrap, IntervalMethod};
+use analysis::Bootstrap;
 
 /// Arms that get a panel of their own at most; the tables have all of them.
 const MOST_PANELS: usize = 64;
@@ -206,25 +206,14 @@ impl Maker<'_, '_> {
         })
     }
 
-    /// What is known of how often intervals like these cover, with so few replicates; empty where
-    /// nothing need be said.
+    /// What is known of how often intervals like these cover, as a sentence after others; empty
+    /// where they keep their promise.
     pub(super) fn caveat(&self) -> String {
-        let replicates = self.model.replicates;
-        if !(2..30).contains(&replicates) {
-            return String::new();
+        let (options, replicates) = (self.input.options, self.model.replicates);
+        match options.interval.caveat(options.estimator, replicates) {
+            Some(caveat) if replicates > 1 => format!(" Mind that {caveat}."),
+            _ => String::new(),
         }
-        let why = match self.input.options.interval {
-            IntervalMethod::Percentile | IntervalMethod::Basic | IntervalMethod::Bca => {
-                "intervals of this method cover less often than their level says"
-            }
-            IntervalMethod::Bayesian => {
-                "intervals of this method cover less often than their level says, and are narrower \
-                 than the percentile bootstrap's"
-            }
-            IntervalMethod::Studentized if replicates < 4 => "there is no interval of this method",
-            IntervalMethod::Studentized => "intervals of this method can be very wide",
-        };
-        format!(" With {} a group, {why}.", plural(replicates, "replicate"))
     }
 
     /// How many runs the headline is made of, and what diverged runs have to do with it.

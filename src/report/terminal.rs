@@ -66,6 +66,12 @@ fn text(input: &ReportInput<'_>, model: &Model, width: Option<usize>) -> String 
             method(input),
         ));
         text.push_str(&fitting_metrics(input, model, width));
+        if let Some(caveat) =
+            input.options.interval.caveat(input.options.estimator, model.replicates)
+            && model.replicates > 1
+        {
+            text.push_str(&format!("{caveat}\n"));
+        }
         if model.diverged_with_value > 0 {
             text.push_str("a diverged run counts with the metrics it had by then\n");
         }

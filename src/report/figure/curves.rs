@@ -175,7 +175,11 @@ impl<'a> Maker<'a, '_> {
     fn curve_method(&self, view: &View) -> String {
         let interval = match self.interval(self.input.options.curves()) {
             Some(interval) => {
-                format!("; band: its {interval} at each point, not simultaneous.{} ", self.caveat())
+                let caveat = match self.caveat().as_str() {
+                    "" => "",
+                    _ => " Of how often such intervals cover, see the figure of every run.",
+                };
+                format!("; band: its {interval} at each point, not simultaneous.{caveat} ")
             }
             None => format!("{ONE_REPLICATE} "),
         };
