@@ -10,6 +10,7 @@ executed notebook depends on when or where it was executed. Needs what requireme
 import argparse
 import base64
 import os
+import tempfile
 from pathlib import Path
 
 import nbformat
@@ -31,15 +32,16 @@ arguments = parser.parse_args()
 
 for path in arguments.notebooks:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        # Through files: other users of the machine cannot listen.
-        config=Config({"KernelManager": {"transport": "ipc"}}),
-        record_timing=False,
-        resources={"metadata": {"path": path.resolve().parent}},
-    ).execute()
+    with tempfile.TemporaryDirectory() as sockets:
+        NotebookClient(
+            notebook,
+            timeout=300,
+            kernel_name="python3",
+            # Sockets in a folder of one's own: nobody can listen, and no two kernels want the same port.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+            record_timing=False,
+            resources={"metadata": {"path": path.resolve().parent}},
+        ).execute()
     # Without the version of Python.
     notebook.metadata["language_info"] = {"name": "python"}
     target = path if arguments.in_place else arguments.out / path.name
