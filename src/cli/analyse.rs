@@ -49,7 +49,7 @@ pub struct AnalyseArgs {
     /// Another version of the study file, with other claims, tuning or texts but the same arms and seeds.
     #[arg(long, value_name = "FILE", global = true)]
     study: Option<PathBuf>,
-    /// Where the table goes, as its ending says: .parquet, .csv, .md or .tex; by default the terminal.
+    /// Where the table goes, as its ending says: .parquet or .csv; by default the terminal.
     #[arg(long, value_name = "FILE", global = true)]
     out: Option<PathBuf>,
 }

@@ -33,7 +33,7 @@ pub struct CompareArgs {
     test: TestArgs,
     #[command(flatten)]
     bootstrap: BootstrapArgs,
-    /// Where the table goes, as its ending says: .parquet, .csv, .md or .tex; by default the terminal.
+    /// Where the table goes, as its ending says: .parquet or .csv; by default the terminal.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
 }
