@@ -220,11 +220,14 @@ impl Model {
     }
 }
 
+/// A task with its arms, each with its place among all arms and its name in the task.
+pub(super) type TaskArms = (String, Vec<(usize, String)>);
+
 impl Model {
     /// The arms of each task, with their names in it, where all arms are named `task/algorithm`
     /// and there are two tasks at least.
-    pub(super) fn tasks(&self) -> Option<Vec<(String, Vec<(usize, String)>)>> {
-        let mut tasks: Vec<(String, Vec<(usize, String)>)> = Vec::new();
+    pub(super) fn tasks(&self) -> Option<Vec<TaskArms>> {
+        let mut tasks: Vec<TaskArms> = Vec::new();
         for (place, arm) in self.arms.iter().enumerate() {
             if arm.levels.is_some() {
                 return None;

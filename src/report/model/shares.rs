@@ -102,7 +102,7 @@ impl Profiles {
     pub(super) fn new(
         input: &ReportInput<'_>,
         frame: &DataFrame,
-        tasks: Option<Vec<(String, Vec<(usize, String)>)>>,
+        tasks: Option<Vec<TaskArms>>,
     ) -> Result<Option<Self>, ReportError> {
         let (Some(headline), Some(tasks)) = (input.metrics.first(), tasks) else { return Ok(None) };
         // Of arm names that do not stand in every task, the profiles would be of different tasks.
