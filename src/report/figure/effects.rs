@@ -6,7 +6,7 @@ use super::super::model::{CurvePoint, Effect, Estimate, Means, Term, places};
 use super::super::numbers::{decimals, fixed, grouped, percent, signed};
 use super::{
     Body, Figure, Group, Key, Made, Maker, Mark, ONE_REPLICATE, Panel, PanelSize, Panels, Row,
-    Section, capitalised, shown,
+    Section, shown,
 };
 
 /// Panels of pairs of factors at most; the download has all.
@@ -267,7 +267,7 @@ fn panel(means: &Means, y: &Axis) -> Result<Panel, ReportError> {
     });
     Ok(Panel {
         strong: match alone {
-            true => capitalised(&means.along),
+            true => means.along.clone(),
             false => format!("{} \u{d7} {}", means.lines_of, means.along),
         },
         title: String::new(),

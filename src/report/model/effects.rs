@@ -49,7 +49,7 @@ pub(in super::super) struct Effects {
     pub(in super::super) main: Vec<Effect>,
     /// Of two factors.
     pub(in super::super) interactions: Vec<Effect>,
-    /// Means by every pair of factors, the later one along the axis.
+    /// Means by every pair of factors, the later one along the axis unless it has fewer levels.
     pub(in super::super) pairs: Vec<Means>,
     /// Means along every factor of numbers, by itself and with every other factor.
     pub(in super::super) sensitivity: Vec<Means>,
@@ -113,8 +113,11 @@ impl Effects {
     ) -> Result<(), ReportError> {
         let columns = FactorialColumns { factors, replicate: "replicate", value: headline };
         let (mut pairs, mut sensitivity) = (Vec::new(), Vec::new());
-        for (place, along) in factors.iter().enumerate() {
-            for lines in &factors[..place] {
+        for (place, second) in factors.iter().enumerate() {
+            for first in &factors[..place] {
+                // Few lines with many points read better than many lines with few.
+                let swapped = first.levels.len() > second.levels.len();
+                let (lines, along) = if swapped { (second, first) } else { (first, second) };
                 let of = [lines.column.as_str(), along.column.as_str()];
                 let table = factorial_means(frame, columns, &of, options)?;
                 self.add_means_method(&table)?;
