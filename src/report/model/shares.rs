@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use polars::prelude::*;
 
 use super::super::{ReportError, ReportInput};
-use super::{ARM, Curve, LevelCurve, curve, first_text, numbers, stacked};
+use super::{ARM, Curve, LevelCurve, TaskArms, curve, first_text, numbers, stacked};
 use analysis::{
     Bootstrap, FactorLevels, IntervalMethod, ProfileOf, Resampled, ScoreColumns, SummaryColumns,
     TaskReference, Thresholds, normalise_scores, performance_profiles, survival,
