@@ -105,7 +105,6 @@ fn question(analysis: Analysis, bootstrap: Bootstrap) -> Question<'static> {
         metric: Some("return_mean"),
         by: &[],
         keep: &[],
-        estimator: Estimator::Mean,
         bootstrap,
     }
 }
@@ -134,11 +133,11 @@ fn large(criterion: &mut Criterion) {
         bencher.iter(|| black_box(scan(&results).is_ok_and(|frame| frame.height() == 1)));
     });
     group.bench_function("summary", |bencher| {
-        let question = question(Analysis::Summary, Bootstrap::tables());
+        let question = question(Analysis::Summary(Estimator::Mean), Bootstrap::tables());
         bencher.iter(|| black_box(answer(&results, &question).is_ok_and(|t| t.height() == 80)));
     });
     group.bench_function("curves", |bencher| {
-        let question = question(Analysis::Curves, Bootstrap::curves());
+        let question = question(Analysis::Curves(Estimator::Mean), Bootstrap::curves());
         bencher.iter(|| black_box(answer(&results, &question).is_ok_and(|t| t.height() > 0)));
     });
     group.finish();
