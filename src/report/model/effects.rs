@@ -92,7 +92,11 @@ impl Effects {
             for (order, into, tables) in [
                 (1, &mut effects.main, &mut main),
                 (2, &mut effects.interactions, &mut interactions),
-            ] {
+            ]
+            .into_iter()
+            // One factor has no interactions, and the table no columns for them.
+            .take(factors.len())
+            {
                 let table = of_order(order)?;
                 add(into, &table, usize::try_from(order).unwrap_or(1))?;
                 tables.push(labelled(table, 0, metric.name)?);
