@@ -633,9 +633,7 @@ fn a_drawn_figure_has_the_colours_and_letters_of_its_svg() {
     let width = usize::try_from(u32::from_be_bytes(png[16..20].try_into().unwrap())).unwrap();
     let length = usize::try_from(u32::from_be_bytes(png[54..58].try_into().unwrap())).unwrap();
     assert_eq!(png[58..62], *b"IDAT");
-    let mut rows = Vec::new();
-    let mut decoder = flate2::read::ZlibDecoder::new(&png[62..62 + length]);
-    std::io::Read::read_to_end(&mut decoder, &mut rows).unwrap();
+    let rows = miniz_oxide::inflate::decompress_to_vec_zlib(&png[62..62 + length]).unwrap();
     let mut counts = std::collections::BTreeMap::<[u8; 3], usize>::new();
     for row in rows.chunks(1 + 3 * width) {
         for pixel in row[1..].chunks(3) {
@@ -844,6 +842,10 @@ fn many_arms_are_grouped_and_stay_small() {
     assert_eq!(estimates.matches("<svg").count(), 64);
     assert!(estimates.contains(">value_clip = none<"));
     assert!(page.len() < 3_000_000, "{}", page.len());
+    // What is large is packed.
+    let name = "download=\"tiny-return_mean-by-arm.csv.gz\"";
+    let link = page.split(name).next().unwrap().rsplit("href=\"").next().unwrap();
+    assert!(link.starts_with("data:application/gzip;base64,H4sI"), "{}", &link[..60]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use analysis::Verdict;
 
 const STYLE: &str = include_str!("style.css");
 const SORT: &str = include_str!("sort.js");
+const UNPACK: &str = include_str!("unpack.js");
 
 type Part = Result<Markup, ReportError>;
 
@@ -73,7 +74,7 @@ impl Page<'_> {
                         "Made by ceteris " (env!("CARGO_PKG_VERSION")) " with "
                         (command_line(&self.input.page_command())) "."
                     }
-                    script { (PreEscaped(SORT)) }
+                    script { (PreEscaped(SORT)) (PreEscaped(UNPACK)) }
                 }
             }
         };

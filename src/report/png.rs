@@ -4,11 +4,9 @@
 //! group has an opacity, it holds a single path, so that it is the path's own.
 
 use std::fmt::Display;
-use std::io::Write;
 use std::sync::{Arc, OnceLock};
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
+use miniz_oxide::deflate::compress_to_vec_zlib;
 use tiny_skia::{Color, FillRule, Paint, Pixmap, PixmapMut, Shader, Transform};
 use usvg::{Group, Node, Options, Tree};
 
@@ -97,8 +95,7 @@ fn encoded(pixels: &Pixmap) -> std::io::Result<Vec<u8>> {
         rows.push(0);
         rows.extend(row.iter().flat_map(|pixel| [pixel.red(), pixel.green(), pixel.blue()]));
     }
-    let mut compressed = ZlibEncoder::new(Vec::new(), Compression::best());
-    compressed.write_all(&rows)?;
+    let compressed = compress_to_vec_zlib(&rows, 9);
     let mut header = Vec::new();
     header.extend(pixels.width().to_be_bytes());
     header.extend(pixels.height().to_be_bytes());
@@ -110,7 +107,7 @@ fn encoded(pixels: &Pixmap) -> std::io::Result<Vec<u8>> {
     size.push(1);
     let mut file = b"\x89PNG\r\n\x1a\n".to_vec();
     for (name, data) in
-        [(b"IHDR", header), (b"pHYs", size), (b"IDAT", compressed.finish()?), (b"IEND", vec![])]
+        [(b"IHDR", header), (b"pHYs", size), (b"IDAT", compressed), (b"IEND", vec![])]
     {
         let length = u32::try_from(data.len()).map_err(std::io::Error::other)?;
         let mut sum = crc32fast::Hasher::new();

@@ -3,10 +3,15 @@
 use maud::{Markup, html};
 use polars::prelude::DataFrame;
 
-use super::super::link::{csv, link};
+use super::super::link::{csv, link, packed};
 use super::super::table::{Cell, Table};
 use super::figure::verdict;
 use super::{Page, Part, breakable, command_line, prose};
+
+/// Larger files are packed; the page's script unpacks them when they are asked for.
+const MOST_BYTES: usize = 32_768;
+/// Tables with more columns are set smaller in print.
+const MOST_COLUMNS: usize = 12;
 
 impl Page<'_> {
     pub(super) fn table(&self, number: usize, table: &Table<'_>) -> Part {
@@ -21,7 +26,7 @@ impl Page<'_> {
         Ok(html! {
             // Scrolls sideways where it is too wide, also by keyboard.
             div.scroll tabindex="0" role="region" aria-label=(name) id={ "table-" (table.id) } {
-                table.sortable {
+                table.sortable.wide[table.heads.len() > MOST_COLUMNS] {
                     caption {
                         b { (name) ". " } (prose(&table.caption)) " Made by "
                         (command_line(&command)) "."
@@ -64,8 +69,14 @@ impl Page<'_> {
         let study = &self.input.plan.file.name;
         let mut links = Vec::new();
         for (name, frame) in frames {
-            if frame.width() > 0 {
-                links.push((format!("{study}-{name}.csv"), link("text/csv", &csv(frame)?)));
+            if frame.width() == 0 {
+                continue;
+            }
+            let (file, bytes) = (format!("{study}-{name}.csv"), csv(frame)?);
+            if bytes.len() > MOST_BYTES {
+                links.push((format!("{file}.gz"), packed(&bytes)));
+            } else {
+                links.push((file, link("text/csv", &bytes)));
             }
         }
         for (name, media, text) in texts {
