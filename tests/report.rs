@@ -841,6 +841,19 @@ fn many_arms_are_grouped_and_stay_small() {
     assert_eq!(estimates.matches("class=\"group\"").count(), 2);
     assert_eq!(estimates.matches("<svg").count(), 64);
     assert!(estimates.contains(">value_clip = none<"));
+    // Six factors with two levels: groups of 16 arms by the first two.
+    let six = "value_learning_rate = [1e-4, 1e-3]\ngamma = [0.9, 0.99]\ngae_lambda = [0.9, 0.95]\n\
+               minibatches = [4, 8]\n";
+    let six = NUMBERS.replace(
+        "policy_learning_rate = [1e-4, 1e-3, 1e-2]\n",
+        "policy_learning_rate = [1e-4, 1e-3]\n",
+    ) + six;
+    let plan = planned(&six);
+    let six = report::html(&input(&plan, false)).unwrap();
+    assert!(visible(&six).contains("value_clip = max, policy_learning_rate = 0.001"));
+    let of_estimates = six.split("id=\"figure-estimates\"").nth(1).unwrap();
+    let of_estimates = of_estimates.split("</figure>").next().unwrap();
+    assert_eq!(of_estimates.matches("class=\"group\"").count(), 4);
     assert!(page.len() < 3_000_000, "{}", page.len());
     // What is large is packed.
     let name = "download=\"tiny-return_mean-by-arm.csv.gz\"";

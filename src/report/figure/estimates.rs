@@ -6,8 +6,12 @@ use super::super::model::{ArmRow, Estimate};
 use super::super::numbers::{decimals, fixed};
 use super::{Body, Figure, Group, Made, Maker, ONE_REPLICATE, Row, Section, minus, shown};
 
-/// More arms than this are grouped by the level of their first factor.
+/// More arms than this are grouped by the levels of their first factors.
 const MOST_TOGETHER: usize = 8;
+/// More arms than this in a group are grouped by one more factor.
+const MOST_IN_A_GROUP: usize = 16;
+/// Groups have no fewer arms than this.
+const LEAST_IN_A_GROUP: usize = 4;
 
 /// Arms that stand together, with what is left of their names.
 struct Together {
@@ -78,46 +82,58 @@ impl<'a> Maker<'a, '_> {
                 |(task, arms): (String, Vec<(usize, String)>)| Together { heading: task, arms };
             return (tasks.into_iter().map(group).collect(), true);
         }
-        let varying = self.input.plan.file.factors.iter().position(|f| f.levels.len() > 1);
         let number = |arm: usize, name: &str| match model.arms.len() {
             1 => name.to_owned(),
             _ => format!("{}. {name}", arm + 1),
         };
-        let (Some(first), true) = (varying, model.arms.len() > MOST_TOGETHER) else {
+        let leading = self.leading_factors();
+        if leading == 0 {
             let arms = model.arms.iter().enumerate();
             let arms = arms.map(|(place, arm)| (place, number(place, &arm.label()))).collect();
             return (vec![Together { heading: String::new(), arms }], false);
-        };
-        let factor = &self.input.plan.file.factors[first];
-        let mut groups: Vec<Together> = factor
-            .levels
-            .iter()
-            .map(|level| Together {
-                heading: format!("{} = {}", factor.name, level.name),
-                arms: Vec::new(),
-            })
-            .collect();
-        let mut named = Together { heading: "not of the grid".into(), arms: Vec::new() };
+        }
+        let mut groups: Vec<Together> = Vec::new();
         for (place, arm) in model.arms.iter().enumerate() {
-            let Some(levels) = &arm.levels else {
-                named.arms.push((place, number(place, &arm.label())));
-                continue;
+            let (heading, name) = match &arm.levels {
+                Some(levels) => {
+                    let levels: Vec<(&String, &String)> =
+                        model.factors.iter().zip(levels).collect();
+                    let join = |levels: &[(&String, &String)], is: &str| {
+                        let level =
+                            |(factor, level): &(&String, &String)| format!("{factor}{is}{level}");
+                        levels.iter().map(level).collect::<Vec<_>>().join(", ")
+                    };
+                    let (first, others) = levels.split_at(leading);
+                    (join(first, " = "), join(others, "="))
+                }
+                None => ("not of the grid".to_owned(), arm.label()),
             };
-            let others = model.factors.iter().zip(levels).enumerate();
-            let others: Vec<String> = others
-                .filter(|(factor, _)| *factor != first)
-                .map(|(_, (factor, level))| format!("{factor}={level}"))
-                .collect();
-            let name = if others.is_empty() { arm.label() } else { others.join(", ") };
-            if let Some(group) =
-                factor.levels.iter().position(|l| Some(&l.name) == levels.get(first))
-            {
-                groups[group].arms.push((place, number(place, &name)));
+            // The grid's last factor varies fastest, so that groups follow each other.
+            match groups.last_mut() {
+                Some(group) if group.heading == heading => {
+                    group.arms.push((place, number(place, &name)));
+                }
+                _ => groups.push(Together { heading, arms: vec![(place, number(place, &name))] }),
             }
         }
-        groups.push(named);
-        groups.retain(|group| !group.arms.is_empty());
         (groups, false)
+    }
+
+    /// How many of the first factors make the groups: few enough arms in each to compare at a
+    /// glance, and not so few that groups stand alone.
+    fn leading_factors(&self) -> usize {
+        let factors = &self.input.plan.file.factors;
+        let mut arms: usize = factors.iter().map(|factor| factor.levels.len()).product();
+        let mut leading = 0;
+        for factor in factors {
+            let left = arms / factor.levels.len().max(1);
+            let most = if leading == 0 { MOST_TOGETHER } else { MOST_IN_A_GROUP };
+            if arms <= most || left < LEAST_IN_A_GROUP {
+                break;
+            }
+            (arms, leading) = (left, leading + 1);
+        }
+        leading
     }
 
     fn axis_of(&self, arms: &[usize]) -> Option<Axis> {
