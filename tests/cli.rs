@@ -89,7 +89,7 @@ fn claims_can_be_added_when_the_runs_are_there() {
     assert!(text(&report.stdout).contains("far-sighted"), "{}", text(&report.stdout));
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     assert!(page.contains("A discount of 0.99 is better."));
-    assert!(page.contains(&format!("--study {}", path(&with_claim))));
+    assert!(page.contains(&format!("<span class=\"word\">--study</span> {}", path(&with_claim))));
     assert_eq!(std::fs::read(out.join("manifest.json")).unwrap(), manifest);
 
     // For good: nothing is trained again, and the directory keeps the new study file.

@@ -638,7 +638,12 @@ impl Trials {
         let naive = selected.iter().map(|selected| Some(selected.naive?.0));
         table.with_column(self.level_column("naive_chosen", naive)?)?;
         push(&mut table, "naive_estimate", floats(&|s| Some(s.naive?.1)))?;
-        push(&mut table, "selection_bias", floats(&|s| Some(s.naive?.1 - s.estimate?)))?;
+        // What is smaller than the rounding of the sums behind it is zero.
+        let bias = |naive: f64, honest: f64| match naive - honest {
+            bias if bias.abs() <= 1e-12 * naive.abs().max(honest.abs()) => 0.0,
+            bias => bias,
+        };
+        push(&mut table, "selection_bias", floats(&|s| Some(bias(s.naive?.1, s.estimate?))))?;
         push(&mut table, "choose_by", vec![options.choose_by.name(); rows])?;
         push(&mut table, "better", vec![options.better.name(); rows])?;
         push(&mut table, "missing_runs", vec![options.missing.name(); rows])?;
@@ -701,8 +706,10 @@ impl Trials {
         let resamples = self.resampled(group, &candidates, &tuning, options);
         let mut shares = vec![0.0; self.levels.len()];
         for (level, _) in &resamples {
-            shares[*level] += 1.0 / count(resamples.len());
+            shares[*level] += 1.0;
         }
+        // Divided once, so that a level that is always chosen has exactly all of them.
+        shares.iter_mut().for_each(|share| *share /= count(resamples.len().max(1)));
         let naive = group.candidates(&all, options);
         let naive = group.best(&naive, &all, options).and_then(|level| {
             let values = group.of_level(level, &all, options);

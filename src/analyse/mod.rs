@@ -340,12 +340,12 @@ pub fn answer(results: &Results, question: &Question<'_>) -> Result<DataFrame, A
             Ok(survival(&frame, columns, thresholds, bootstrap)?)
         }
         Analysis::Selection(choice) => {
-            let tuned = Tuned::new(file, choice, question)?;
+            let tuned = Tuned::new(file, choice, bootstrap)?;
             let frame = source.rows(question.keep, &tuned.columns())?;
             Ok(select(&frame, tuned.selection(&names(&tuned.others), value), &tuned.options)?)
         }
         Analysis::Sensitivity(choice) => {
-            let tuned = Tuned::new(file, choice, question)?;
+            let tuned = Tuned::new(file, choice, bootstrap)?;
             let frame = source.rows(question.keep, &tuned.columns())?;
             let others = names(&tuned.others);
             let columns = tuned.selection(&others, value);
@@ -354,7 +354,7 @@ pub fn answer(results: &Results, question: &Question<'_>) -> Result<DataFrame, A
         Analysis::FigureOne { part, thresholds, tuning } => {
             // The paper's own rule, unless another is asked for.
             let rule = Some(tuning.rule.unwrap_or(TuningRule::Naive));
-            let tuned = Tuned::new(file, &TuningChoice { rule, ..tuning.clone() }, question)?;
+            let tuned = Tuned::new(file, &TuningChoice { rule, ..tuning.clone() }, bootstrap)?;
             let frame = source.rows(question.keep, &tuned.columns())?;
             let others: Vec<FactorLevels> = factors(file)?
                 .into_iter()
@@ -466,6 +466,20 @@ fn levels_of(factor: &crate::study::Factor) -> FactorLevels {
     }
 }
 
+/// What the study file's `[tuning]` chooses, as [`select`] has it, from rows with the columns of all
+/// factors, `replicate` and the metric; `None` without that section.
+pub(crate) fn chosen(
+    file: &StudyFile,
+    frame: &DataFrame,
+    bootstrap: &Bootstrap,
+) -> Result<Option<DataFrame>, AnalyseError> {
+    let Some(tuning) = &file.tuning else { return Ok(None) };
+    let tuned = Tuned::new(file, &TuningChoice::default(), bootstrap)?;
+    let others = names(&tuned.others);
+    let columns = tuned.selection(&others, tuning.metric);
+    Ok(Some(select(frame, columns, &tuned.options)?))
+}
+
 /// A tuned factor with everything that [`select`] asks.
 struct Tuned {
     factor: FactorLevels,
@@ -478,7 +492,7 @@ impl Tuned {
     fn new(
         file: &StudyFile,
         choice: &TuningChoice,
-        question: &Question<'_>,
+        bootstrap: &Bootstrap,
     ) -> Result<Self, AnalyseError> {
         let of_file = file.tuning.as_ref();
         let named = choice.factor.as_deref().or(of_file.map(|tuning| tuning.factor.as_str()));
@@ -499,7 +513,7 @@ impl Tuned {
         Ok(Self {
             factor: levels_of(factor),
             others: others.map(|factor| format!("factor_{}", factor.name)).collect(),
-            options: options(choice, of_file, &question.bootstrap),
+            options: options(choice, of_file, bootstrap),
         })
     }
 

@@ -1,6 +1,7 @@
 //! What a report shows, computed once for every way to show it.
 
 mod effects;
+mod selection;
 mod shares;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use analysis::{CurveColumns, FactorLevels, SummaryColumns};
 use analysis::{curves, summarise};
 
 pub(super) use effects::{Effect, Effects, Means, Term, places};
+use selection::Selection;
 pub(super) use shares::{Profiles, Shares};
 
 /// Most points of a drawn curve.
@@ -118,6 +120,8 @@ pub(super) struct Model {
     /// The same by arm over the tasks, where there are several.
     pub(super) profiles: Option<Profiles>,
     pub(super) views: Vec<View>,
+    /// What the study file's `[tuning]` chooses.
+    pub(super) selection: Option<Selection>,
     pub(super) diverged: Vec<DivergedRun>,
     /// Runs of arms that diverged and yet have a value of the headline.
     pub(super) diverged_with_value: usize,
@@ -201,6 +205,7 @@ impl Model {
             survival,
             profiles: None,
             views,
+            selection: Selection::new(input, &arm_frame)?,
             diverged,
             diverged_with_value,
             planned: input.plan.runs.len(),

@@ -84,6 +84,7 @@ pub(super) fn all<'a>(input: &'a ReportInput<'_>, model: &'a Model) -> Vec<Table
         maker.metrics_table(),
         maker.effects_table(),
         maker.interactions_table(),
+        maker.selection_table(),
         maker.diverged_table(),
     ];
     tables.into_iter().flatten().collect()
@@ -250,6 +251,73 @@ impl<'a> Maker<'a, '_> {
             heads,
             rows,
             data: vec![(id.into(), data)],
+        })
+    }
+
+    /// What the tuned factor is worth, with the bias of choosing and estimating by the same seeds.
+    fn selection_table(&self) -> Option<Table<'a>> {
+        let file = &self.input.plan.file;
+        let (tuning, selection) = (file.tuning.as_ref()?, self.model.selection.as_ref()?);
+        let decimals =
+            decimals(selection.rows.iter().flat_map(|row| row.estimate.numbers().chain(row.naive)));
+        let others = file.factors.iter().filter(|factor| factor.name != tuning.factor);
+        let mut heads: Vec<Head> = others.map(|factor| head(&factor.name)).collect();
+        heads.extend([
+            number("Chosen"),
+            number("Chosen in"),
+            number("n"),
+            number(tuning.metric),
+            number("Naive estimate"),
+            number("Selection bias"),
+        ]);
+        let rows = selection.rows.iter().map(|row| {
+            let plain = |value: Option<f64>, show: fn(f64, usize) -> String| match value {
+                Some(value) => Cell {
+                    sort: Some(value.to_string()),
+                    ..Cell::text(minus(show(value, decimals)))
+                },
+                None => Cell::missing(),
+            };
+            let mut cells: Vec<Cell> = row.levels.iter().map(Cell::text).collect();
+            cells.push(Cell { sort: Some(row.chosen.clone()), ..Cell::text(&row.chosen) });
+            cells.push(match row.share {
+                Some(share) => Cell { sort: Some(share.to_string()), ..Cell::text(percent(share)) },
+                None => Cell::missing(),
+            });
+            cells.push(Cell::number(row.estimate.n));
+            cells.push(Cell::estimate(&row.estimate, |number| fixed(number, decimals)));
+            cells.push(plain(row.naive, fixed));
+            cells.push(plain(row.bias, signed));
+            cells
+        });
+        let how = match &selection.note {
+            Some(note) => format!("nothing could be chosen: {note}"),
+            None => format!(
+                "estimate: {}; {} interval: {}. Chosen in: share of the resamples of the seeds that \
+                 choose. Naive estimate: what the same seeds report of their own choice; its excess is \
+                 the selection bias",
+                selection.estimator,
+                percent(self.input.options.level),
+                selection.interval,
+            ),
+        };
+        Some(Table {
+            id: "selection".into(),
+            section: Section::Sensitivity,
+            caption: format!(
+                "The level of `{}` that every combination of the other factors chooses by the {} of \
+                 `{}`, rule `{}` of the study file; {how}.",
+                tuning.factor,
+                tuning.by.name(),
+                tuning.metric,
+                tuning.rule.name(),
+            ),
+            heads,
+            rows: rows.collect(),
+            data: match selection.note {
+                Some(_) => vec![],
+                None => vec![("selection".into(), &selection.table)],
+            },
         })
     }
 
