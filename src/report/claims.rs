@@ -23,6 +23,8 @@ pub(super) struct ClaimRow {
     pub(super) missing: u64,
     pub(super) verdict: Verdict,
     pub(super) p_value: Option<f64>,
+    /// Probability that these seeds would reproduce the claim, were the published number the truth.
+    pub(super) power: Option<f64>,
     pub(super) more_seeds: Option<u64>,
     pub(super) note: Option<String>,
     /// How the interval was made.
@@ -154,7 +156,7 @@ pub(super) fn judged(
         (numbers(&table, "estimate")?, numbers(&table, "low")?, numbers(&table, "high")?);
     let (bootstrap_low, bootstrap_high) =
         (numbers(&table, "bootstrap_low")?, numbers(&table, "bootstrap_high")?);
-    let p_values = numbers(&table, "p_value")?;
+    let (p_values, powers) = (numbers(&table, "p_value")?, numbers(&table, "power")?);
     let row = |(index, claim): (usize, &Claim)| ClaimRow {
         claim: claim.clone(),
         ours: Estimate {
@@ -177,6 +179,7 @@ pub(super) fn judged(
             .find(|verdict| names.get(index) == Some(verdict.name()))
             .unwrap_or(Verdict::NotRun),
         p_value: p_values[index],
+        power: powers[index],
         more_seeds: more.get(index),
         note: notes.get(index).map(str::to_owned),
         method: methods.get(index).unwrap_or_default().to_owned(),

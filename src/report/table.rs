@@ -104,6 +104,7 @@ impl<'a> Maker<'a, '_> {
             number("Ours"),
             number("p"),
             number("Seeds"),
+            number("Power"),
             number("Seeds still needed"),
             head("Reproduced if"),
             head("Estimate"),
@@ -359,7 +360,8 @@ const CLAIMS: &str = "Every claim of the study file, about means over the runs o
     contradicts it: for a sign, our interval and zero; for equality, the interval of ours minus the \
     published number, to which the published interval adds in quadrature, and the margin. p: one \
     minus the highest level at which the interval would decide, either way. Seeds: replicates with a \
-    value in every arm of the claim. Seeds still needed, an arm: for a sign, until a test of this \
+    value in every arm of the claim. Power: probability that so many seeds would reproduce the claim, \
+    were the published number the truth and our variances too. Seeds still needed, an arm: for a sign, until a test of this \
     level has a power of 80% for the published size or, without one, for ours; for equality, until \
     the interval decides if the difference stays as it is. The verdicts are not corrected for their \
     number.";
@@ -402,6 +404,10 @@ fn claim(place: usize, row: &ClaimRow) -> Vec<Cell> {
             small: seeds_missing,
             sort: Some(row.ours.n.to_string()),
             ..Cell::default()
+        },
+        match row.power {
+            Some(power) => Cell { sort: Some(power.to_string()), ..Cell::text(fixed(power, 2)) },
+            None => Cell::missing(),
         },
         row.seeds_needed().map_or_else(Cell::missing, Cell::number),
         Cell::text(row.rule()),
