@@ -95,7 +95,13 @@ fn print(
         "replicates not paired"
     };
     writeln!(out, "{}, B minus A; {how}\n", contrasted.metric)?;
-    out.write_all(frame::text(&contrasted.table, frame::width())?.as_bytes())?;
+    // The metric stands above, and arms of equal names have one.
+    let mut table = contrasted.table.drop("metric")?;
+    if table.column("arm_a")?.equals_missing(table.column("arm_b")?) {
+        table = table.drop("arm_b")?;
+        table.rename("arm_a", "arm".into())?;
+    }
+    out.write_all(frame::text(&table, frame::width())?.as_bytes())?;
     for (letter, arms) in [("A", &contrasted.only_a), ("B", &contrasted.only_b)] {
         if !arms.is_empty() {
             writeln!(out, "only in {letter}: {}", arms.join(", "))?;
