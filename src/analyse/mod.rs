@@ -20,7 +20,7 @@ use analysis::{
 };
 use polars::prelude::*;
 
-use crate::store::{RUNS, Results, StoreError};
+use crate::store::{RUNS, Results, StoreError, factor_column};
 use crate::study::{StudyFile, Tuning, TuningRule};
 pub use compare::{Contrast, Contrasted, contrast};
 use source::Source;
@@ -449,9 +449,13 @@ fn grouped(
 }
 
 /// The study's factors that have something to compare.
+pub(crate) fn contrasting(file: &StudyFile) -> Vec<FactorLevels> {
+    file.factors.iter().filter(|factor| factor.levels.len() > 1).map(levels_of).collect()
+}
+
+/// The same, one at least.
 fn factors(file: &StudyFile) -> Result<Vec<FactorLevels>, AnalyseError> {
-    let factors: Vec<FactorLevels> =
-        file.factors.iter().filter(|factor| factor.levels.len() > 1).map(levels_of).collect();
+    let factors = contrasting(file);
     if factors.is_empty() {
         let text = "the study has named arms and no factors with two levels; ask for contrasts";
         return Err(AnalyseError::NothingToAnalyse(text.into()));
@@ -461,7 +465,7 @@ fn factors(file: &StudyFile) -> Result<Vec<FactorLevels>, AnalyseError> {
 
 fn levels_of(factor: &crate::study::Factor) -> FactorLevels {
     FactorLevels {
-        column: format!("factor_{}", factor.name),
+        column: factor_column(&factor.name),
         levels: factor.levels.iter().map(|level| level.name.clone()).collect(),
     }
 }
@@ -512,7 +516,7 @@ impl Tuned {
         let others = file.factors.iter().filter(|other| other.name != name);
         Ok(Self {
             factor: levels_of(factor),
-            others: others.map(|factor| format!("factor_{}", factor.name)).collect(),
+            others: others.map(|factor| factor_column(&factor.name)).collect(),
             options: options(choice, of_file, bootstrap),
         })
     }

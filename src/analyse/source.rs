@@ -4,7 +4,7 @@ use flags::nearest;
 use polars::prelude::*;
 
 use super::{ARM, AnalyseError, Analysis, Question, REPLICATE, TABLE, headline};
-use crate::store::{RUNS, Results};
+use crate::store::{RUNS, Results, factor_column};
 use crate::studies::{CurveView, Table};
 use crate::study::StudyFile;
 
@@ -55,7 +55,7 @@ impl<'a> Source<'a> {
 
     /// The column that a user means: a factor may be named without its prefix.
     fn named(&self, column: &str) -> Result<String, AnalyseError> {
-        let factor = format!("factor_{column}");
+        let factor = factor_column(column);
         if self.columns.contains(&factor) {
             Ok(factor)
         } else if self.columns.contains(column) {

@@ -10,6 +10,8 @@ use polars::prelude::*;
 
 use super::claims::{ClaimRow, judged};
 use super::{ReportError, ReportInput};
+use crate::analyse::contrasting;
+use crate::store::factor_column;
 use crate::studies::CurveView;
 use crate::study::Arm;
 use analysis::{CurveColumns, FactorLevels, SummaryColumns};
@@ -146,7 +148,7 @@ impl Model {
         let file = &input.plan.file;
         let members = Members::new(input)?;
         let arm_frame = members.frame(&input.runs, &members.stored_rows, &metric_names(input))?;
-        let factors = contrasts(input);
+        let factors = contrasting(file);
         let (claims, claims_table) = judged(input, &named(input, arm_frame.clone())?)?;
         let (metrics, metrics_table) = arm_metrics(input, &arm_frame)?;
         let effects = Effects::new(input, &arm_frame, &factors)?;
@@ -255,21 +257,6 @@ fn metric_names<'a>(input: &'a ReportInput<'_>) -> Vec<&'a str> {
 fn levels_of(arm: &Arm) -> Option<Vec<String>> {
     let levels: Vec<String> = arm.levels.iter().map(|level| level.level.clone()).collect();
     if levels.is_empty() { None } else { Some(levels) }
-}
-
-fn factor_column(factor: &str) -> String {
-    format!("factor_{factor}")
-}
-
-/// The factors that have something to compare.
-fn contrasts(input: &ReportInput<'_>) -> Vec<FactorLevels> {
-    let factors = input.plan.file.factors.iter().filter(|factor| factor.levels.len() > 1);
-    factors
-        .map(|factor| FactorLevels {
-            column: factor_column(&factor.name),
-            levels: factor.levels.iter().map(|level| level.name.clone()).collect(),
-        })
-        .collect()
 }
 
 /// A row of a stored table as a member of the plan (a replicate of an arm) sees it.

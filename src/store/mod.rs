@@ -37,6 +37,7 @@ pub use hash::content_hash;
 pub use manifest::{Manifest, PartRecord, SCHEMA_VERSION, StudyRecord, TableRecord, Writer};
 pub use page::schema_page;
 pub use results::Results;
+pub(crate) use schema::factor_column;
 pub use schema::{data_type, runs_schema, table_schema};
 
 /// The table with one row a run.

@@ -74,7 +74,7 @@ pub(super) fn flag_type(kind: Kind) -> ColumnType {
 }
 
 /// Name of the column that holds a factor's level.
-pub(super) fn factor_column(factor: &str) -> String {
+pub(crate) fn factor_column(factor: &str) -> String {
     format!("factor_{factor}")
 }
 

@@ -3,8 +3,9 @@
 use polars::prelude::*;
 
 use super::super::{ReportError, ReportInput};
-use super::{Estimate, factor_column, first_text, numbers, read_estimates};
+use super::{Estimate, first_text, numbers, read_estimates};
 use crate::analyse::{AnalyseError, chosen};
+use crate::store::factor_column;
 use analysis::AnalysisError;
 
 /// The choice for every combination of the other factors.
