@@ -75,6 +75,7 @@ static TABLES: [Table; 2] = [
         row: "a step of a run",
         key: &["run_id", "step"],
         reproducible: true,
+        tolerance: None,
         columns: &[
             LABELS[0],
             LABELS[1],
@@ -89,6 +90,7 @@ static TABLES: [Table; 2] = [
         row: "a rest of a run",
         key: &["run_id", "rest"],
         reproducible: false,
+        tolerance: None,
         columns: &[
             LABELS[0],
             LABELS[1],

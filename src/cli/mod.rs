@@ -17,6 +17,7 @@ pub mod compare;
 pub mod envs;
 pub mod flags;
 mod frame;
+pub mod merge;
 mod output;
 pub mod plan;
 pub mod report;
@@ -44,6 +45,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Write a table of statistics: summaries, effects, curves, contrasts, profiles, …
     Analyse(analyse::AnalyseArgs),
+    /// Unite results directories of one study, such as its shards
+    Merge(merge::MergeArgs),
     /// Compare two results directories arm by arm
     Compare(compare::CompareArgs),
     /// List every configuration field and preset, with meaning and source
@@ -68,6 +71,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Analyse(args) => analyse::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Merge(args) => merge::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),

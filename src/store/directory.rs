@@ -7,13 +7,13 @@ use std::{fs, io};
 use polars::prelude::DataFrame;
 
 use super::disk::{Disk, Failpoint};
-use super::environment::RunEnvironment;
+use super::environment::{Build, RunEnvironment};
 use super::hash::{content_hash, sha256};
 use super::inventory::{
     Incomplete, Inventory, SET_ASIDE, names, part_name, set_id, temporary_name,
 };
 use super::lock::Lock;
-use super::manifest::{self, Manifest, PartRecord};
+use super::manifest::{self, Manifest, PartRecord, Writer};
 use super::results::{Results, concatenated};
 use super::{RUNS, StoreError, lock, part, schema};
 use crate::studies::{CohortOutcome, Study};
@@ -30,8 +30,11 @@ pub struct ResultsDirectory {
     stored: BTreeMap<String, String>,
     recorded: BTreeSet<RunId>,
     // Last, so that it is released when everything else is done.
-    _lock: Lock,
+    lock: Lock,
 }
+
+/// Folders that may be there before the manifest.
+const BESIDE: &[&str] = &["shards", "slurm"];
 
 /// A study that prints as its kind.
 #[derive(Clone, Copy)]
@@ -73,6 +76,17 @@ impl ResultsDirectory {
         environment: &RunEnvironment,
         failpoint: Option<Failpoint>,
     ) -> Result<Self, StoreError> {
+        let writer = Writer { build: Build::current(), environment: environment.clone() };
+        Self::open_as(path, plan, &writer, failpoint)
+    }
+
+    /// [`Self::open`], in the name of any program and machine.
+    pub(super) fn open_as(
+        path: &Path,
+        plan: &Plan,
+        writer: &Writer,
+        failpoint: Option<Failpoint>,
+    ) -> Result<Self, StoreError> {
         match fs::metadata(path) {
             Ok(metadata) if !metadata.is_dir() => {
                 return Err(StoreError::NotADirectory { path: path.into() });
@@ -91,13 +105,13 @@ impl ResultsDirectory {
         // And again, because another process may have been here in between.
         let found = existing(path, plan)?;
         let is_new = found.is_none();
-        let before = found.unwrap_or_else(|| Manifest::new(&plan.file, environment));
+        let before = found.unwrap_or_else(|| Manifest::new(&plan.file, writer));
 
-        let inventory = Inventory::take(path, &before)?;
-        let stored = stored_runs(path, &before, &inventory)?;
+        let mut inventory = Inventory::take(path, &before)?;
+        let stored = inventory.stored(path, &before)?;
         let mut manifest = before.clone();
         enter_unlisted(path, &mut manifest, &inventory)?;
-        manifest.take_over(&plan.file, environment);
+        manifest.take_over(&plan.file, writer);
 
         // Nothing was changed up to here; from here on, everything can be interrupted.
         for file in &inventory.temporary {
@@ -132,7 +146,7 @@ impl ResultsDirectory {
             .collect();
         let study = StudyReference(plan.file.study);
         let factors = plan.file.factors.clone();
-        Ok(Self { disk, manifest, study, factors, stored, recorded, _lock: lock })
+        Ok(Self { disk, manifest, study, factors, stored, recorded, lock })
     }
 
     /// Opens a results directory to read, which any number of processes may do at any time.
@@ -181,30 +195,11 @@ impl ResultsDirectory {
             return Err(StoreError::AlreadyRecorded { run, path });
         }
 
-        let id = set_id(runs);
-        let mut parts = Vec::new();
-        for (table, mut frame) in self.frames(runs, outcome)? {
-            // A table that the runs have no rows of, such as a diagnostic that is off, leaves no trace.
-            if frame.height() == 0 && table != RUNS {
-                continue;
-            }
-            self.disk.create_folder(&self.path().join(table))?;
-            let bytes = part::encode(&mut frame, table)?;
-            self.disk.write(&self.path().join(table).join(temporary_name(&id)), &bytes)?;
-            let record = PartRecord {
-                file: format!("{table}/{}", part_name(&id)),
-                rows: frame.height() as u64,
-                bytes: bytes.len() as u64,
-                sha256: sha256(&bytes),
-                writer: self.manifest.last_writer,
-            };
-            parts.push((table, record));
-        }
-        // `runs` is the last of them: its new name is what commits the set.
-        for (table, record) in &parts {
-            let temporary = self.path().join(table).join(temporary_name(&id));
-            self.disk.rename(&temporary, &self.path().join(&record.file))?;
-        }
+        let id = set_id(runs.iter().map(|run| run.id.as_ref()));
+        let frames = self.frames(runs, outcome)?;
+        let parts = self.write_parts(&id, frames, self.manifest.last_writer)?;
+        self.check_ours(&id)?;
+        self.show_parts(&id, &parts)?;
         for (table, record) in parts {
             self.manifest.add(table, record);
         }
@@ -212,7 +207,79 @@ impl ResultsDirectory {
             self.stored.insert(run.id.to_string(), id.clone());
             self.recorded.insert(run.id.clone());
         }
+        self.lock.check()?;
         self.manifest.write(&self.disk)
+    }
+
+    /// Writes the parts of a set under temporary names; `runs` is the last of the frames.
+    pub(super) fn write_parts<T: AsRef<str>>(
+        &self,
+        id: &str,
+        frames: Vec<(T, DataFrame)>,
+        writer: usize,
+    ) -> Result<Vec<(T, PartRecord)>, StoreError> {
+        let mut parts = Vec::new();
+        for (name, mut frame) in frames {
+            let table = name.as_ref();
+            // A table that the runs have no rows of, such as a diagnostic that is off, leaves no
+            // trace.
+            if frame.height() == 0 && table != RUNS {
+                continue;
+            }
+            self.disk.create_folder(&self.path().join(table))?;
+            let bytes = part::encode(&mut frame, table)?;
+            self.disk.write(&self.path().join(table).join(temporary_name(id)), &bytes)?;
+            let record = PartRecord {
+                file: format!("{table}/{}", part_name(id)),
+                rows: frame.height() as u64,
+                bytes: bytes.len() as u64,
+                sha256: sha256(&bytes),
+                writer,
+            };
+            parts.push((name, record));
+        }
+        Ok(parts)
+    }
+
+    /// Gives the written parts of a set their names. `runs` is the last of them: its new name is
+    /// what commits the set.
+    pub(super) fn show_parts<T: AsRef<str>>(
+        &self,
+        id: &str,
+        parts: &[(T, PartRecord)],
+    ) -> Result<(), StoreError> {
+        for (table, record) in parts {
+            let temporary = self.path().join(table.as_ref()).join(temporary_name(id));
+            self.disk.rename(&temporary, &self.path().join(&record.file))?;
+        }
+        Ok(())
+    }
+
+    /// Replaces the manifest, which says which sets count, and then removes the parts of those that
+    /// do not any more.
+    pub(super) fn replace_manifest(&mut self, mut manifest: Manifest) -> Result<(), StoreError> {
+        self.lock.check()?;
+        manifest.write(&self.disk)?;
+        let before = std::mem::replace(&mut self.manifest, manifest);
+        for (name, table) in &before.tables {
+            for record in &table.parts {
+                let kept = record.id().is_some_and(|id| self.manifest.part(name, id).is_some());
+                if !kept {
+                    self.disk.remove(&self.path().join(&record.file))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that no other process took the directory over, and committed this very set.
+    fn check_ours(&self, id: &str) -> Result<(), StoreError> {
+        self.lock.check()?;
+        if self.path().join(RUNS).join(part_name(id)).exists() {
+            let (path, holder) = (self.path().to_owned(), "another process".into());
+            return Err(StoreError::LeaseLost { path, holder });
+        }
+        Ok(())
     }
 
     /// The checked tables of a cohort, `runs` last.
@@ -258,7 +325,11 @@ impl ResultsDirectory {
             changed |= hash.is_some();
             table.content_sha256 = hash;
         }
-        if changed { self.manifest.write(&self.disk) } else { Ok(()) }
+        if changed {
+            self.lock.check()?;
+            self.manifest.write(&self.disk)?;
+        }
+        Ok(())
     }
 
     /// Makes later steps fail; for tests of crash safety.
@@ -272,7 +343,12 @@ impl ResultsDirectory {
 fn existing(path: &Path, plan: &Plan) -> Result<Option<Manifest>, StoreError> {
     let Some(manifest) = Manifest::read(path)? else {
         // A process that was killed before it wrote the manifest leaves no more than these.
-        let ours = |name: &&String| *name != lock::FILE && *name != manifest::TEMPORARY;
+        // and shards and what was submitted to a cluster lie where they will be merged.
+        let ours = |name: &&String| {
+            !lock::is_guard(name)
+                && *name != manifest::TEMPORARY
+                && !BESIDE.contains(&name.as_str())
+        };
         return match names(path)?.iter().find(ours) {
             Some(example) => {
                 Err(StoreError::Foreign { path: path.into(), example: example.into() })
@@ -291,27 +367,6 @@ fn existing(path: &Path, plan: &Plan) -> Result<Option<Manifest>, StoreError> {
         });
     }
     Ok(Some(manifest))
-}
-
-/// The part set of every run in complete sets.
-fn stored_runs(
-    path: &Path,
-    manifest: &Manifest,
-    inventory: &Inventory,
-) -> Result<BTreeMap<String, String>, StoreError> {
-    let mut stored: BTreeMap<String, String> = BTreeMap::new();
-    for id in inventory.complete.keys() {
-        let file = path.join(RUNS).join(part_name(id));
-        let frame = part::read(&file, manifest.part(RUNS, id), Some(&["run_id"]))?;
-        for run in part::run_ids(&file, &frame)? {
-            if let Some(other) = stored.get(&run) {
-                let first = path.join(RUNS).join(part_name(other));
-                return Err(StoreError::RunTwice { run, first, second: file });
-            }
-            stored.insert(run, id.clone());
-        }
-    }
-    Ok(stored)
 }
 
 /// Enters complete part sets that were renamed just before the process was killed.

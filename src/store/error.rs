@@ -47,6 +47,18 @@ pub enum StoreError {
         /// The other process.
         holder: String,
     },
+    /// Another process took the directory over.
+    #[error(
+        "{} was taken over by {holder}, because this process did not renew its lease in time (it was \
+         paused, or its file system was away); nothing more was written: run the same command again \
+         to continue", path.display()
+    )]
+    LeaseLost {
+        /// The directory.
+        path: PathBuf,
+        /// The other process.
+        holder: String,
+    },
     /// The manifest is not JSON.
     #[error(
         "{} is not valid JSON ({detail}); restore it from a copy, or write to a new directory",
@@ -122,6 +134,42 @@ pub enum StoreError {
         /// The study file.
         file: PathBuf,
         /// What is different.
+        detail: String,
+    },
+    /// There is no directory to merge.
+    #[error(
+        "there is nothing to merge into {}: name results directories, or run its shards first \
+         (`ceteris run FILE --out DIR --shard 1/4`)", path.display()
+    )]
+    NothingToMerge {
+        /// The directory that was to be written.
+        path: PathBuf,
+    },
+    /// Directories that were to be merged are of different study files.
+    #[error(
+        "{} and {} cannot be merged: they were written for another {what} of the study file; run the \
+         shards again with one study file and one version of ceteris", first.display(),
+        second.display()
+    )]
+    OtherStudyFile {
+        /// One directory.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+        /// What is different.
+        what: &'static str,
+    },
+    /// Two directories hold one run with different numbers.
+    #[error(
+        "{} and {} hold a run with different numbers: {detail}; `ceteris verify` says which of them \
+         can be repeated", first.display(), second.display()
+    )]
+    MergeConflict {
+        /// One directory.
+        first: PathBuf,
+        /// The other one.
+        second: PathBuf,
+        /// The first difference.
         detail: String,
     },
     /// The study file inside the manifest does not parse any more.

@@ -88,7 +88,7 @@ fn check_unique(frame: &DataFrame, key: &[&str]) -> Result<(), StoreError> {
 
 /// Visits the values of a column in order, each as bytes that no other value or sequence of values
 /// of the type has: a tag for null, then the value, texts and lists after their length.
-fn each_value(column: &Column, visit: &mut dyn FnMut(&[u8])) -> PolarsResult<()> {
+pub(super) fn each_value(column: &Column, visit: &mut dyn FnMut(&[u8])) -> PolarsResult<()> {
     const NULL: [u8; 1] = [0];
     let series = column.as_materialized_series();
     macro_rules! numbers {

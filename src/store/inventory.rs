@@ -8,15 +8,14 @@ use sha2::{Digest, Sha256};
 
 use super::hash::hexadecimal;
 use super::manifest::Manifest;
-use super::{RUNS, StoreError};
-use crate::study::Run;
+use super::{RUNS, StoreError, part};
 
 /// Where the rest of a part set goes when a part of it was moved away.
 pub(super) const SET_ASIDE: &str = "set-aside";
 
 /// The id of the part set of some runs: 16 hexadecimal digits.
-pub(super) fn set_id(runs: &[&Run]) -> String {
-    let mut ids: Vec<&str> = runs.iter().map(|run| run.id.as_ref()).collect();
+pub(super) fn set_id<'a>(runs: impl Iterator<Item = &'a str>) -> String {
+    let mut ids: Vec<&str> = runs.collect();
     ids.sort_unstable();
     let mut digits = hexadecimal(&Sha256::digest(ids.join("\n")));
     digits.truncate(16);
@@ -53,7 +52,7 @@ pub(super) struct Incomplete {
     pub id: String,
     /// The tables whose part is there.
     pub tables: Vec<String>,
-    /// Whether it was committed once, so that a part was lost later.
+    /// Whether it was committed once, so that a part was lost later, or all of it superseded.
     pub committed: bool,
 }
 
@@ -108,6 +107,50 @@ impl Inventory {
         }
         inventory.check_sizes(directory, manifest)?;
         Ok(inventory)
+    }
+
+    /// The part set of every run.
+    ///
+    /// A set that the manifest does not list, with a run that another set has too, is left out of the
+    /// complete ones: a writer that had lost its lease left it, or the directory was being merged.
+    ///
+    /// # Errors
+    /// When two sets that the manifest lists share a run, or a part of `runs` is damaged.
+    pub(super) fn stored(
+        &mut self,
+        directory: &Path,
+        manifest: &Manifest,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut stored: BTreeMap<String, String> = BTreeMap::new();
+        let listed = |id: &&String| manifest.part(RUNS, id).is_some();
+        let (first, then): (Vec<&String>, Vec<&String>) = self.complete.keys().partition(listed);
+        let mut superseded = Vec::new();
+        for id in first.into_iter().chain(then) {
+            let record = manifest.part(RUNS, id);
+            let file = directory.join(RUNS).join(part_name(id));
+            let frame = part::read(&file, record, Some(&["run_id"]))?;
+            let runs = part::run_ids(&file, &frame)?;
+            let known = runs.iter().find_map(|run| Some((run, stored.get(run)?)));
+            match known {
+                None => stored.extend(runs.into_iter().map(|run| (run, id.clone()))),
+                Some((run, other)) if record.is_some() => {
+                    let first = directory.join(RUNS).join(part_name(other));
+                    return Err(StoreError::RunTwice { run: run.clone(), first, second: file });
+                }
+                Some(_) => superseded.push(id.clone()),
+            }
+        }
+        for id in superseded {
+            if let Some(tables) = self.complete.remove(&id) {
+                self.incomplete.push(Incomplete { id, tables, committed: true });
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Whether a complete set is not listed by the manifest.
+    pub(super) fn has_unlisted(&self, manifest: &Manifest) -> bool {
+        self.complete.keys().any(|id| manifest.part(RUNS, id).is_none())
     }
 
     /// Finds truncated parts without reading them.

@@ -117,11 +117,11 @@ impl StudyRecord {
 
 impl Manifest {
     /// The manifest of a new directory.
-    pub(super) fn new(file: &StudyFile, environment: &RunEnvironment) -> Self {
+    pub(super) fn new(file: &StudyFile, writer: &Writer) -> Self {
         let created = now();
         let mut manifest = Self {
             schema_version: SCHEMA_VERSION,
-            ceteris_version: env!("CARGO_PKG_VERSION").into(),
+            ceteris_version: writer.build.ceteris_version.clone(),
             modified: created.clone(),
             created,
             study: StudyRecord::of(file),
@@ -129,20 +129,15 @@ impl Manifest {
             last_writer: 0,
             tables: BTreeMap::new(),
         };
-        manifest.take_over(file, environment);
+        manifest.take_over(file, writer);
         manifest
     }
 
     /// Enters the study file, program and machine that write from now on.
-    pub(super) fn take_over(&mut self, file: &StudyFile, environment: &RunEnvironment) {
+    pub(super) fn take_over(&mut self, file: &StudyFile, writer: &Writer) {
         self.study = StudyRecord::of(file);
-        self.ceteris_version = env!("CARGO_PKG_VERSION").into();
-        let writer = Writer { build: Build::current(), environment: environment.clone() };
-        let known = self.writers.iter().position(|known| *known == writer);
-        self.last_writer = known.unwrap_or_else(|| {
-            self.writers.push(writer);
-            self.writers.len() - 1
-        });
+        self.ceteris_version = writer.build.ceteris_version.clone();
+        self.last_writer = self.writer_index(writer);
         let mut table = |name: &str, key: &[&str], reproducible| {
             let table = self.tables.entry(name.into()).or_insert_with(|| TableRecord {
                 key: Vec::new(),
@@ -158,6 +153,14 @@ impl Manifest {
         for described in file.study.tables() {
             table(described.name, described.key, described.reproducible);
         }
+    }
+
+    /// The index of a program on a machine, which is entered unless it is known.
+    pub(super) fn writer_index(&mut self, writer: &Writer) -> usize {
+        self.writers.iter().position(|known| known == writer).unwrap_or_else(|| {
+            self.writers.push(writer.clone());
+            self.writers.len() - 1
+        })
     }
 
     /// The writer that opened the directory last.
@@ -286,6 +289,18 @@ impl Manifest {
                 table.content_sha256 = None;
             }
         }
+    }
+}
+
+/// Whether a directory has a manifest.
+pub(super) fn exists(directory: &Path) -> bool {
+    directory.join(FILE).exists()
+}
+
+impl TableRecord {
+    /// The same table without parts.
+    pub(super) fn emptied(&self) -> Self {
+        Self { rows: 0, content_sha256: None, parts: Vec::new(), ..self.clone() }
     }
 }
 

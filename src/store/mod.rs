@@ -15,6 +15,7 @@
 //! those of the study file at that time. What identifies a run is `run_id`;
 //! [`Results::by_arm`] joins the tables to the arms of the present study file.
 
+mod difference;
 mod directory;
 mod disk;
 mod environment;
@@ -23,11 +24,13 @@ mod hash;
 mod inventory;
 mod lock;
 mod manifest;
+mod merge;
 mod page;
 mod part;
 mod results;
 mod schema;
 
+pub use difference::{Difference, difference};
 pub use directory::ResultsDirectory;
 #[doc(hidden)]
 pub use disk::{Failpoint, Fault};
@@ -35,6 +38,7 @@ pub use environment::{Build, Cpu, DeviceRecord, RunEnvironment};
 pub use error::StoreError;
 pub use hash::content_hash;
 pub use manifest::{Manifest, PartRecord, SCHEMA_VERSION, StudyRecord, TableRecord, Writer};
+pub use merge::{Merged, merge, merge_with};
 pub use page::schema_page;
 pub use results::Results;
 pub(crate) use schema::factor_column;

@@ -13,6 +13,9 @@ use super::schema::{factor_column, runs_schema, sorted, table_schema};
 use super::{RUNS, StoreError, part};
 use crate::study::{Plan, StudyFile, plan};
 
+/// A part of a table, with its record where the manifest has one.
+type Part<'a> = (PathBuf, Option<&'a PartRecord>);
+
 /// What a results directory held when it was opened.
 ///
 /// Reading takes no lock: parts are complete or not there, and never change.
@@ -47,14 +50,24 @@ impl Results {
         if path.exists() && !path.is_dir() {
             return Err(StoreError::NotADirectory { path: path.into() });
         }
-        let manifest =
-            Manifest::read(path)?.ok_or_else(|| StoreError::NoResults { path: path.into() })?;
+        let (manifest, inventory) = loop {
+            let manifest =
+                Manifest::read(path)?.ok_or_else(|| StoreError::NoResults { path: path.into() })?;
+            let mut inventory = Inventory::take(path, &manifest)?;
+            if inventory.has_unlisted(&manifest) {
+                // Whether they count depends on their runs.
+                inventory.stored(path, &manifest)?;
+            }
+            // Parts that were replaced by others meanwhile would seem to be missing.
+            if Manifest::read(path)?.as_ref() == Some(&manifest) {
+                break (manifest, inventory);
+            }
+        };
         let plan =
             plan(Path::new(&manifest.study.file), &manifest.study.text).map_err(|detail| {
                 let writer = manifest.ceteris_version.clone();
                 StoreError::StudyText { path: path.join(FILE), writer, detail }
             })?;
-        let inventory = Inventory::take(path, &manifest)?;
         Ok(Self { manifest, plan, directory: path.into(), inventory })
     }
 
@@ -329,7 +342,12 @@ impl Results {
     }
 
     /// The parts of a table in complete sets, with their records where the manifest has them.
-    fn parts(&self, name: &str) -> Result<Vec<(PathBuf, Option<&PartRecord>)>, StoreError> {
+    fn parts(&self, name: &str) -> Result<Vec<Part<'_>>, StoreError> {
+        Ok(self.sets(name)?.into_iter().map(|(_, part)| part).collect())
+    }
+
+    /// The same with the ids of the sets.
+    fn sets(&self, name: &str) -> Result<Vec<(&str, Part<'_>)>, StoreError> {
         if !self.manifest.tables.contains_key(name) && self.schema(name).is_empty() {
             let names = self.manifest.tables.keys().map(String::as_str);
             return Err(StoreError::UnknownTable {
@@ -340,10 +358,10 @@ impl Results {
         }
         let sets = self.inventory.complete.iter();
         let with_part = sets.filter(|(_, tables)| tables.iter().any(|table| table == name));
-        let part = |(id, _): (&String, &Vec<String>)| {
+        let part = |id: &str| {
             (self.directory.join(name).join(part_name(id)), self.manifest.part(name, id))
         };
-        Ok(with_part.map(part).collect())
+        Ok(with_part.map(|(id, _)| (id.as_str(), part(id))).collect())
     }
 
     fn key(&self, name: &str) -> Vec<String> {
@@ -355,14 +373,36 @@ impl Results {
         DataFrame::empty_with_schema(&self.schema(name))
     }
 
-    /// The columns that a table has today; none of a table that the study does not know.
     fn schema(&self, name: &str) -> Schema {
-        let study = self.plan.file.study;
-        match study.tables().iter().find(|table| table.name == name) {
-            Some(table) => table_schema(table),
-            None if name == RUNS => runs_schema(study, &self.plan.file.factors),
-            None => Schema::default(),
+        schema_of(&self.plan, name)
+    }
+
+    /// The part set of every stored run.
+    pub(super) fn stored(&self) -> Result<BTreeMap<String, String>, StoreError> {
+        let mut stored = BTreeMap::new();
+        for (id, (path, record)) in self.sets(RUNS)? {
+            let frame = part::read(&path, record, Some(&["run_id"]))?;
+            for run in part::run_ids(&path, &frame)? {
+                stored.insert(run, id.to_owned());
+            }
         }
+        Ok(stored)
+    }
+
+    /// The rows of a table in one part set; `None` where the set has no part of it.
+    pub(super) fn part(&self, name: &str, set: &str) -> Result<Option<DataFrame>, StoreError> {
+        let found = self.sets(name)?.into_iter().find(|(id, _)| *id == set);
+        found.map(|(_, (path, record))| part::read(&path, record, None)).transpose()
+    }
+}
+
+/// The columns that a table has today; none of a table that the study does not know.
+pub(super) fn schema_of(plan: &Plan, name: &str) -> Schema {
+    let study = plan.file.study;
+    match study.tables().iter().find(|table| table.name == name) {
+        Some(table) => table_schema(table),
+        None if name == RUNS => runs_schema(study, &plan.file.factors),
+        None => Schema::default(),
     }
 }
 

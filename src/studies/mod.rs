@@ -99,6 +99,16 @@ pub struct Column {
     pub meaning: &'static str,
 }
 
+/// How closely two versions of a table agree that different devices, machines or libraries computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tolerance {
+    /// Largest deviation of a number: absolute below one, relative above.
+    pub deviation: f64,
+    /// The column by which a run's rows advance, and the value from which on nothing is promised:
+    /// training is chaotic, so that roundings grow until trajectories part. `None`: every row.
+    pub horizon: Option<(&'static str, u64)>,
+}
+
 /// A table that a study stores beside `runs`.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
@@ -110,6 +120,9 @@ pub struct Table {
     pub key: &'static [&'static str],
     /// Whether its content is part of the reproducibility contract (wall times are not).
     pub reproducible: bool,
+    /// What is promised where bits may differ: on another device, machine or library. `None`: nothing
+    /// row by row.
+    pub tolerance: Option<Tolerance>,
     /// Its columns.
     pub columns: &'static [Column],
 }

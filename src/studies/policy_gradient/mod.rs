@@ -15,7 +15,7 @@ use flags::{Field, SetError, Value};
 
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
-    Preset, Problem, Progress, RunOutcome, RunStatus, Study, StudyError, Table,
+    Preset, Problem, Progress, RunOutcome, RunStatus, Study, StudyError, Table, Tolerance,
 };
 use crate::study::Run;
 
