@@ -1,8 +1,10 @@
 //! `ceteris plan`: what a study file asks for, and about how long it takes.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io::Write;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ use serde_json::json;
 use super::{DeviceArg, default_workers};
 use crate::execute::{Options, schedule};
 use crate::studies::{CohortContext, Device, Study, StudyError};
-use crate::study::{Cohort, Plan, Run, RunId, StudyFile, plan};
+use crate::study::{Cohort, Plan, Run, RunId, Shard, StudyFile, plan};
 
 /// Arguments of `ceteris plan`.
 #[derive(Args, Clone, Debug)]
@@ -30,6 +32,9 @@ pub struct PlanArgs {
     /// Threads; by default one a processor
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub workers: Option<u16>,
+    /// Show what every shard of a split into N would train, see `ceteris run --shard`
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub shards: Option<u32>,
     /// Leave out the short measurement behind the estimated time
     #[arg(long)]
     pub no_calibration: bool,
@@ -70,7 +75,13 @@ pub fn execute(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error
             Err(error) => Time::Failed(error.to_string()),
         }
     };
-    let overview = Overview { plan: &plan, cohorts: &cohorts, options, time };
+    let overview = Overview {
+        plan: &plan,
+        cohorts: &cohorts,
+        options,
+        time,
+        shards: shards(&plan, args.shards),
+    };
     let page = match args.format {
         PlanFormat::Text => overview.text(),
         PlanFormat::Json => format!("{:#}\n", overview.json()),
@@ -197,6 +208,43 @@ struct Overview<'a> {
     cohorts: &'a [Cohort],
     options: Options,
     time: Time,
+    /// What every shard would train; none unless asked for.
+    shards: Vec<ShardWork>,
+}
+
+/// What a shard would train.
+struct ShardWork {
+    shard: Shard,
+    runs: usize,
+    /// How many different kinds of cohort they form.
+    kinds: usize,
+    steps: u64,
+    /// Its part of the work of all, between 0 and 1.
+    share: f64,
+}
+
+/// What every shard of a split would train.
+fn shards(plan: &Plan, count: Option<u32>) -> Vec<ShardWork> {
+    let Some(count) = count.and_then(NonZeroU32::new) else { return Vec::new() };
+    let study = plan.file.study;
+    let costs: Vec<_> = plan.runs.iter().map(|run| study.cost(&run.configuration)).collect();
+    let total: f64 = costs.iter().map(|cost| cost.weight).sum();
+    let mut runs: Vec<Vec<usize>> = vec![Vec::new(); count.get() as usize];
+    for (run, shard) in plan.shard_of_runs(count).into_iter().enumerate() {
+        runs[shard as usize].push(run);
+    }
+    let described = |(shard, runs): (Shard, Vec<usize>)| {
+        let keys = runs.iter().map(|run| study.cohort_key(&plan.runs[*run].configuration));
+        let weight: f64 = runs.iter().map(|run| costs[*run].weight).sum();
+        ShardWork {
+            shard,
+            kinds: keys.collect::<BTreeSet<_>>().len(),
+            steps: runs.iter().map(|run| costs[*run].steps).sum(),
+            share: if total > 0.0 { weight / total } else { 0.0 },
+            runs: runs.len(),
+        }
+    };
+    Shard::all(count).zip(runs).map(described).collect()
 }
 
 /// Cohorts of one key.
@@ -284,6 +332,20 @@ impl Overview<'_> {
         }
         self.arms(&mut page);
         self.counts(&mut page);
+        if !self.shards.is_empty() {
+            let header = ["shard", "runs", "kinds of cohort", "steps", "share of the work"];
+            let rows = self.shards.iter().map(|work| {
+                vec![
+                    work.shard.to_string(),
+                    separated(work.runs as u64),
+                    separated(work.kinds as u64),
+                    separated(work.steps),
+                    format!("{:.1} %", 100.0 * work.share),
+                ]
+            });
+            let _ = writeln!(page, "\nShards ({})", separated(self.shards.len() as u64));
+            page.push_str(&table(header.map(str::to_owned).to_vec(), rows.collect()));
+        }
         page
     }
 
@@ -449,6 +511,13 @@ impl Overview<'_> {
             "workers": self.options.workers,
             "estimated_seconds": seconds,
             "calibration": calibration,
+            "shards": self.shards.iter().map(|work| json!({
+                "shard": work.shard.to_string(),
+                "runs": work.runs,
+                "kinds_of_cohort": work.kinds,
+                "steps": work.steps,
+                "share": work.share,
+            })).collect::<Vec<_>>(),
         })
     }
 }

@@ -17,7 +17,7 @@ use crate::execute::{self, Observer, Options};
 use crate::report;
 use crate::store::{ResultsDirectory, RunEnvironment};
 use crate::studies::{Device, Progress};
-use crate::study::{StudyFile, plan};
+use crate::study::{Shard, StudyFile, plan};
 
 /// Arguments of `ceteris run`.
 #[derive(Args, Debug)]
@@ -36,6 +36,9 @@ pub struct RunArgs {
     /// Most runs in one tensor program; by default what suits the device
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub cohort_width: Option<u16>,
+    /// Train only this part of the runs, such as 2/8, in DIR/shards/2-of-8; `ceteris merge` unites them
+    #[arg(long, value_name = "I/N")]
+    pub shard: Option<Shard>,
     /// Do not write a report at the end
     #[arg(long)]
     pub no_report: bool,
@@ -53,8 +56,12 @@ pub fn execute(
     out: &mut dyn Write,
 ) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let file = StudyFile::read(&args.file)?;
-    let plan = plan(file);
-    let path = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(&plan.file.name));
+    let mut plan = plan(file);
+    let mut path = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(&plan.file.name));
+    if let Some(shard) = args.shard {
+        plan = plan.of_shard(shard);
+        path = shard.directory(&path);
+    }
     let options = Options {
         device: args.device.resolve(),
         workers: args.workers.map_or_else(default_workers, usize::from),
@@ -86,8 +93,14 @@ pub fn execute(
         writeln!(out, "interrupted: {line}; run the same command again to continue")?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
+    if let Some(shard) = args.shard.filter(|_| plan.runs.is_empty()) {
+        let name = &plan.file.name;
+        writeln!(out, "shard {shard} is empty: {name} has fewer runs than shards")?;
+        return Ok(ExitCode::SUCCESS);
+    }
     writeln!(out, "{line}; results in {}", path.display())?;
-    if !args.no_report {
+    // A shard's own report would mislead: it has some replicates of some arms.
+    if !args.no_report && args.shard.is_none() {
         let results = ResultsDirectory::read(&path)?;
         let page = report::write(&results, &report::Options::default(), out)?;
         writeln!(out, "report: {}", page.display())?;

@@ -7,6 +7,7 @@ mod diagnostics;
 mod fake;
 mod file;
 mod plan;
+mod shard;
 
 pub use diagnostics::{Diagnostic, Diagnostics};
 pub use file::{
@@ -14,3 +15,4 @@ pub use file::{
     MAX_RUNS, PresetSetting, Reference, Sign, StudyFile, Tuning, TuningRule, preset_settings,
 };
 pub use plan::{Cohort, Member, Plan, Run, RunId, cohorts, plan};
+pub use shard::{NoShard, SHARDS, Shard};
