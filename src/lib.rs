@@ -2,13 +2,14 @@
 //!
 //! A study file says what to compare; [`study`] turns it into a plan of runs, [`execute`] trains
 //! them cohort by cohort, [`store`] keeps what they wrote as Parquet beside a manifest,
-//! [`analysis`] turns those tables into estimates and [`report`] shows them. A published study is
-//! one module under [`studies`].
+//! [`analysis`] turns those tables into estimates and [`report`] shows them; [`provenance`] says where
+//! they come from, to cite and to hand on. A published study is one module under [`studies`].
 
 pub mod analyse;
 pub use analysis;
 pub mod cli;
 pub mod execute;
+pub mod provenance;
 pub mod report;
 pub mod store;
 pub mod studies;

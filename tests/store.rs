@@ -285,6 +285,7 @@ fn toy(text: &str) -> Plan {
         ],
         claims: Vec::new(),
         tuning: None,
+        presets: BTreeMap::new(),
     })
 }
 

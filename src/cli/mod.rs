@@ -13,8 +13,10 @@ use tracing_subscriber::EnvFilter;
 use crate::studies::Device;
 
 pub mod analyse;
+pub mod cite;
 pub mod compare;
 pub mod envs;
+pub mod export;
 pub mod flags;
 mod frame;
 pub mod merge;
@@ -49,10 +51,29 @@ enum Command {
     Merge(merge::MergeArgs),
     /// Compare two results directories arm by arm
     Compare(compare::CompareArgs),
+    /// Say where results come from: a paragraph and BibTeX with hashes
+    Cite(cite::CiteArgs),
+    /// Write results as an RO-Crate, a folder or a zip file with checksums
+    Export(export::ExportArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
     /// List the environments, or show one with its arguments
     Envs(envs::EnvsArgs),
+}
+
+/// The whole command line, described; for tests.
+#[doc(hidden)]
+pub fn command() -> clap::Command {
+    <Arguments as clap::CommandFactory>::command()
+}
+
+/// Parses a command line without running it; for tests.
+///
+/// # Errors
+/// When it is not valid, and for `--help` and `--version`.
+#[doc(hidden)]
+pub fn check(arguments: &[std::ffi::OsString]) -> Result<(), clap::Error> {
+    Arguments::try_parse_from(arguments).map(|_| ())
 }
 
 /// Parses the arguments and runs the subcommand.
@@ -73,6 +94,8 @@ pub fn main() -> ExitCode {
         Command::Analyse(args) => analyse::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Merge(args) => merge::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Cite(args) => cite::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Export(args) => export::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };

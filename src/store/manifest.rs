@@ -57,6 +57,11 @@ pub struct StudyRecord {
     pub numerics_version: u32,
     /// The study file, verbatim.
     pub text: String,
+    /// The presets that it names, each as the TOML of every field that it sets, so that the file
+    /// means the same when the program's presets have changed. Manifests of earlier versions have
+    /// none; there the program's presets count.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub presets: BTreeMap<String, String>,
 }
 
 /// A program on a machine.
@@ -111,6 +116,7 @@ impl StudyRecord {
             sha256: file.sha256.clone(),
             numerics_version: file.study.numerics_version(),
             text: file.text.clone(),
+            presets: file.presets.clone(),
         }
     }
 }
@@ -272,7 +278,8 @@ impl Manifest {
     /// Adds a part; what was said of the whole table holds no longer.
     pub(super) fn add(&mut self, table: &str, part: PartRecord) {
         if let Some(table) = self.tables.get_mut(table) {
-            table.rows += part.rows;
+            // A manifest that was edited may say anything; a sum must not end the program.
+            table.rows = table.rows.saturating_add(part.rows);
             table.content_sha256 = None;
             let at = table.parts.partition_point(|other| other.file < part.file);
             table.parts.insert(at, part);
@@ -285,7 +292,8 @@ impl Manifest {
             let before = table.parts.len();
             table.parts.retain(|part| part.id() != Some(id));
             if table.parts.len() != before {
-                table.rows = table.parts.iter().map(|part| part.rows).sum();
+                let rows = table.parts.iter().map(|part| part.rows);
+                table.rows = rows.fold(0, u64::saturating_add);
                 table.content_sha256 = None;
             }
         }

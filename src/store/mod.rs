@@ -22,6 +22,7 @@ mod environment;
 mod error;
 mod hash;
 mod inventory;
+mod listing;
 mod lock;
 mod manifest;
 mod merge;

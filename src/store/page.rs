@@ -64,7 +64,7 @@ moment. `set-aside/` receives what is left of a part set of which a file was mov
 | `schema_version` | version of this layout |
 | `ceteris_version` | version of ceteris that wrote last |
 | `created`, `modified` | UTC, RFC 3339; the only wall-clock times besides the columns of tables that are marked as not reproducible |
-| `study` | `kind`, `name`, `title`, `file` (name of the study file), its `sha256` and its `text`, verbatim, and the study's `numerics_version` |
+| `study` | `kind`, `name`, `title`, `file` (name of the study file), its `sha256` and its `text`, verbatim, the study's `numerics_version`, and `presets`, by name the TOML of every field that a preset named in the file sets (left out where it names none; earlier manifests lack them) |
 | `writers` | every combination of program and machine that opened the directory to write: `ceteris_version`, `commit` and `dirty` (whether the sources differed from it), `target`, `cargo_lock_sha256`, `dependencies` that touch numbers, `operating_system`, `cpu` with its `model` and those of its `features` by which kernels are chosen, `device` with `kind`, `name` and `driver` |
 | `last_writer` | index of the one that opened it last |
 | `tables` | by name: `key` (the columns that identify a row), `reproducible`, `rows`, `content_sha256` and `parts` with `file`, `rows`, `bytes`, `sha256` of the file and `writer` |

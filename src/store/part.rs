@@ -1,10 +1,16 @@
 //! One Parquet file of a table.
 
+use std::any::Any;
+use std::cell::Cell;
 use std::fs;
 use std::io::Cursor;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
+use std::sync::Once;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use polars::prelude::*;
+use polars_parquet::read::FileMetadata;
 use polars_parquet::write::schema_to_metadata_key;
 
 use super::hash::sha256;
@@ -65,19 +71,97 @@ pub(super) fn decode(
     columns: Option<&[&str]>,
 ) -> Result<DataFrame, StoreError> {
     let columns = columns.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-    ParquetReader::new(Cursor::new(bytes))
-        .with_columns(columns)
-        .finish()
-        .map_err(|error| StoreError::Damaged { path: path.into(), detail: error.to_string() })
+    guarded(path, || {
+        let size = bytes.len() as u64;
+        let mut reader = ParquetReader::new(Cursor::new(bytes)).with_columns(columns);
+        check_plausible(reader.get_metadata()?, size)?;
+        reader.finish()
+    })
 }
 
 /// A part's columns without their rows.
 pub(super) fn header(path: &Path) -> Result<DataFrame, StoreError> {
     let file = fs::File::open(path).map_err(|source| StoreError::io("read", path, source))?;
-    ParquetReader::new(file)
-        .with_slice(Some((0, 0)))
-        .finish()
-        .map_err(|error| StoreError::Damaged { path: path.into(), detail: error.to_string() })
+    guarded(path, || ParquetReader::new(file).with_slice(Some((0, 0))).finish())
+}
+
+/// Refuses a footer that claims more than the file can hold, before memory is taken for it.
+///
+/// A part is a few hundred rows a kilobyte. A row of any table differs from the next in its key, so
+/// 64 of them in a byte are beyond what compression can do.
+fn check_plausible(metadata: &FileMetadata, size: u64) -> PolarsResult<()> {
+    let most = 64 * size;
+    let fits = |count: usize| count as u64 <= most;
+    let mut rows = 0_usize;
+    for group in &metadata.row_groups {
+        rows = rows.saturating_add(group.num_rows());
+        for column in group.parquet_columns() {
+            let range = (column.dictionary_page_offset(), column.data_page_offset());
+            let start = range.0.unwrap_or(range.1);
+            let end = start.saturating_add(column.compressed_size());
+            let inside = start >= 0
+                && column.compressed_size() >= 0
+                && u64::try_from(end).is_ok_and(|end| end <= size);
+            polars_ensure!(inside, ComputeError: "its footer points outside the file");
+            let values = usize::try_from(column.num_values());
+            polars_ensure!(
+                values.is_ok_and(fits),
+                ComputeError: "its footer claims {} values in {size} bytes", column.num_values()
+            );
+        }
+    }
+    polars_ensure!(
+        fits(rows) && rows == metadata.num_rows,
+        ComputeError: "its footer claims {} rows, and row groups of {rows}", metadata.num_rows
+    );
+    Ok(())
+}
+
+thread_local! {
+    /// Whether this thread is decoding a part.
+    static DECODES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// How many threads are decoding a part.
+static DECODING: AtomicUsize = AtomicUsize::new(0);
+
+/// Decodes a part; what polars cannot decode is a damaged part, also where polars panics.
+///
+/// The hash of a part that the manifest lists is compared before it is decoded. One that was renamed
+/// just before its process was killed is not listed yet: it is the only one that polars may find
+/// malformed.
+fn guarded<T>(path: &Path, decode: impl FnOnce() -> PolarsResult<T>) -> Result<T, StoreError> {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            // polars decodes in threads of its own, too.
+            let of_polars = || {
+                DECODING.load(Ordering::Relaxed) > 0
+                    && std::thread::current().name().is_some_and(|name| name.starts_with("polars"))
+            };
+            if !DECODES.get() && !of_polars() {
+                usual(info);
+            }
+        }));
+    });
+    DECODING.fetch_add(1, Ordering::Relaxed);
+    let before = DECODES.replace(true);
+    let decoded = panic::catch_unwind(AssertUnwindSafe(decode));
+    DECODES.set(before);
+    DECODING.fetch_sub(1, Ordering::Relaxed);
+    let damaged = |detail| StoreError::Damaged { path: path.into(), detail };
+    match decoded {
+        Ok(frame) => frame.map_err(|error| damaged(error.to_string())),
+        Err(panic) => Err(damaged(format!("it is not Parquet: {}", said(panic.as_ref())))),
+    }
+}
+
+/// The first line that a panic said.
+fn said(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.and_then(|text| text.lines().next()).unwrap_or("polars cannot decode it")
 }
 
 /// The ids of the runs in a part of `runs`.

@@ -8,7 +8,7 @@ use polars::prelude::*;
 
 use super::inventory::{Inventory, part_name};
 use super::lock::Lock;
-use super::manifest::{FILE, Manifest, PartRecord};
+use super::manifest::{FILE, Manifest, PartRecord, StudyRecord};
 use super::schema::{factor_column, runs_schema, sorted, table_schema};
 use super::{RUNS, StoreError, part};
 use crate::study::{Plan, StudyFile, plan};
@@ -32,8 +32,10 @@ pub struct Results {
 impl Results {
     /// Opens a results directory of a registered study.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::read_with(path, |label, text| {
-            StudyFile::parse(label, text).map(plan).map_err(|mistakes| mistakes.to_string())
+        Self::planned(path, |study| {
+            StudyFile::parse_with_presets(&study.file, &study.text, &study.presets)
+                .map(plan)
+                .map_err(|mistakes| mistakes.to_string())
         })
     }
 
@@ -46,6 +48,13 @@ impl Results {
     pub fn read_with(
         path: &Path,
         plan: impl FnOnce(&Path, &str) -> Result<Plan, String>,
+    ) -> Result<Self, StoreError> {
+        Self::planned(path, |study| plan(Path::new(&study.file), &study.text))
+    }
+
+    fn planned(
+        path: &Path,
+        plan: impl FnOnce(&StudyRecord) -> Result<Plan, String>,
     ) -> Result<Self, StoreError> {
         if path.exists() && !path.is_dir() {
             return Err(StoreError::NotADirectory { path: path.into() });
@@ -63,11 +72,10 @@ impl Results {
                 break (manifest, inventory);
             }
         };
-        let plan =
-            plan(Path::new(&manifest.study.file), &manifest.study.text).map_err(|detail| {
-                let writer = manifest.ceteris_version.clone();
-                StoreError::StudyText { path: path.join(FILE), writer, detail }
-            })?;
+        let plan = plan(&manifest.study).map_err(|detail| {
+            let writer = manifest.ceteris_version.clone();
+            StoreError::StudyText { path: path.join(FILE), writer, detail }
+        })?;
         Ok(Self { manifest, plan, directory: path.into(), inventory })
     }
 
@@ -122,6 +130,13 @@ impl Results {
         self.inventory.incomplete.len()
     }
 
+    /// How many complete part sets the manifest does not list, because the process was killed before
+    /// it could enter them; the next `ceteris run` does.
+    pub fn unlisted(&self) -> usize {
+        let unlisted = |id: &&String| self.manifest.part(RUNS, id).is_none();
+        self.inventory.complete.keys().filter(unlisted).count()
+    }
+
     /// The `runs` table, one row a run, sorted by `run_id`.
     ///
     /// # Errors
@@ -158,6 +173,11 @@ impl Results {
         let failed = || StoreError::frame("scan", name);
         let mut frames = Vec::new();
         for (path, record) in self.parts(name)? {
+            if record.is_none() {
+                // Nothing vouches for it yet, and polars may panic on what it scans.
+                frames.push(part::read(&path, record, None)?.lazy());
+                continue;
+            }
             part::verified(&path, record)?;
             let path = PlRefPath::try_from_path(&path).map_err(failed())?;
             // A folder may have a bracket or a star in its name.

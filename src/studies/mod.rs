@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 pub use flags::Problem;
 use flags::{Field, Value};
 use polars::prelude::DataFrame;
+use serde::Serialize;
 
 use crate::study::Run;
 
@@ -215,12 +216,33 @@ pub enum StudyError {
     Failed(#[from] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// A publication, as a bibliography lists it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Publication {
+    /// Its key in a bibliography.
+    pub key: &'static str,
+    /// Its authors, each as "Family, Given".
+    pub authors: &'static [&'static str],
+    /// Its title.
+    pub title: &'static str,
+    /// The proceedings that it appeared in.
+    pub proceedings: &'static str,
+    /// Its year.
+    pub year: u16,
+    /// Where it can be read.
+    pub url: &'static str,
+}
+
 /// A published study: configuration, execution, tables.
 pub trait Study: Sync {
     /// Its name in study files (`kind`).
     fn kind(&self) -> &'static str;
     /// What it studies, in a sentence, with the paper.
     fn about(&self) -> &'static str;
+    /// The publication that it reproduces; `None` where there is none.
+    fn publication(&self) -> Option<&'static Publication> {
+        None
+    }
     /// Increased whenever a change alters the numbers of some run; part of every run's identity.
     fn numerics_version(&self) -> u32;
     /// The configuration's fields.

@@ -71,6 +71,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use flags::{Field, Kind, SetError, Value, nearest};
 use sha2::{Digest, Sha256};
@@ -122,6 +123,8 @@ pub struct StudyFile {
     pub claims: Vec<Claim>,
     /// How a hyper-parameter is chosen, if the file says so.
     pub tuning: Option<Tuning>,
+    /// The presets that it names, by name, each as the TOML of every field that it sets.
+    pub presets: BTreeMap<String, String>,
 }
 
 /// What a study varies.
@@ -201,16 +204,30 @@ impl StudyFile {
     /// # Errors
     /// When it holds mistakes; all of them are listed.
     pub fn parse(path: impl Into<PathBuf>, text: &str) -> Result<Self, Diagnostics> {
-        Self::parse_among(registry(), path.into(), text)
+        Self::parse_among(registry(), path.into(), text, &BTreeMap::new())
+    }
+
+    /// [`Self::parse`] with presets that were kept, as in [`Self::presets`]: they stand in for the
+    /// program's of the same names, so that an old file goes on to mean what it meant.
+    ///
+    /// # Errors
+    /// See there; also when a preset that the file names does not fit the study any more.
+    pub fn parse_with_presets(
+        path: impl Into<PathBuf>,
+        text: &str,
+        presets: &BTreeMap<String, String>,
+    ) -> Result<Self, Diagnostics> {
+        Self::parse_among(registry(), path.into(), text, presets)
     }
 
     fn parse_among(
         registry: &[&'static dyn Study],
         path: PathBuf,
         text: &str,
+        presets: &BTreeMap<String, String>,
     ) -> Result<Self, Diagnostics> {
         let (root, errors) = DeTable::parse_recoverable(text);
-        let mut reader = Reader::new(text, errors);
+        let mut reader = Reader { kept_presets: Some(presets), ..Reader::new(text, errors) };
         match reader.file(registry, root.get_ref(), &path) {
             Some(file) if reader.diagnostics.is_empty() => Ok(file),
             _ => Err(Diagnostics::new(path, text.to_owned(), reader.diagnostics)),
@@ -262,18 +279,9 @@ pub fn preset_settings(
 ) -> Result<Vec<PresetSetting>, Diagnostics> {
     let mut decided: BTreeMap<&'static str, (Value, usize)> = BTreeMap::new();
     for (index, layer) in preset.layers.iter().enumerate() {
-        let (root, errors) = DeTable::parse_recoverable(layer.toml);
-        let mut reader = Reader::new(layer.toml, errors);
-        for entry in entries(root.get_ref()) {
-            for assignment in reader.field(study, &entry, &[]) {
-                if let Some(value) = assignment.value {
-                    decided.insert(assignment.field, (value, index));
-                }
-            }
-        }
-        if !reader.diagnostics.is_empty() {
-            let path = Path::new("preset layer").join(layer.name);
-            return Err(Diagnostics::new(path, layer.toml.to_owned(), reader.diagnostics));
+        let path = Path::new("preset layer").join(layer.name);
+        for (field, value) in layer_settings(study, path, layer.toml)? {
+            decided.insert(field, (value, index));
         }
     }
     let settings = study.fields().iter().filter_map(|field| {
@@ -281,6 +289,42 @@ pub fn preset_settings(
         Some(PresetSetting { field, value, layer })
     });
     Ok(settings.collect())
+}
+
+/// The fields that a text of plain assignments sets, in its order.
+fn layer_settings(
+    study: &'static dyn Study,
+    path: PathBuf,
+    toml: &str,
+) -> Result<Vec<(&'static str, Value)>, Diagnostics> {
+    let (root, errors) = DeTable::parse_recoverable(toml);
+    let mut reader = Reader::new(toml, errors);
+    let mut settings = Vec::new();
+    for entry in entries(root.get_ref()) {
+        for assignment in reader.field(study, &entry, &[]) {
+            settings.extend(assignment.value.map(|value| (assignment.field, value)));
+        }
+    }
+    if reader.diagnostics.is_empty() {
+        Ok(settings)
+    } else {
+        Err(Diagnostics::new(path, toml.to_owned(), reader.diagnostics))
+    }
+}
+
+/// Settings as TOML, one a line: what [`layer_settings`] reads.
+fn as_toml(settings: &[(&'static str, Value)]) -> String {
+    settings.iter().map(|(field, value)| format!("{field} = {}\n", toml_value(value))).collect()
+}
+
+fn toml_value(value: &Value) -> toml::Value {
+    match value {
+        Value::Bool(bool) => toml::Value::Boolean(*bool),
+        Value::Integer(integer) => toml::Value::Integer(*integer),
+        Value::Float(float) => toml::Value::Float(*float),
+        Value::Text(text) => toml::Value::String(text.clone()),
+        Value::List(values) => toml::Value::Array(values.iter().map(toml_value).collect()),
+    }
 }
 
 type Span = Range<usize>;
@@ -315,7 +359,7 @@ struct Assignment {
     /// `None` where the place holds a mistake: whatever depends on the field is not judged.
     value: Option<Value>,
     span: Span,
-    preset: Option<&'static str>,
+    preset: Option<Rc<str>>,
 }
 
 /// Where the value of a field in an arm comes from.
@@ -323,7 +367,7 @@ struct Assignment {
 enum Origin {
     Default,
     Mistake,
-    At { span: Span, preset: Option<&'static str> },
+    At { span: Span, preset: Option<Rc<str>> },
 }
 
 /// An arm while it is put together.
@@ -346,7 +390,7 @@ impl Draft {
                 study.set(&mut self.configuration, assignment.field, value).is_ok()
             });
             let origin = if set {
-                Origin::At { span: assignment.span.clone(), preset: assignment.preset }
+                Origin::At { span: assignment.span.clone(), preset: assignment.preset.clone() }
             } else {
                 Origin::Mistake
             };
@@ -386,11 +430,21 @@ struct Reader<'a> {
     diagnostics: Vec<Diagnostic>,
     /// Starts and ends of lines that are not TOML: what is read there is a guess.
     broken_lines: Vec<Span>,
+    /// Presets that stand in for the program's, see [`StudyFile::parse_with_presets`].
+    kept_presets: Option<&'a BTreeMap<String, String>>,
+    /// The presets that the text names, as [`StudyFile::presets`] has them.
+    presets: BTreeMap<String, String>,
 }
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str, errors: Vec<toml::de::Error>) -> Self {
-        let mut reader = Self { text, diagnostics: Vec::new(), broken_lines: Vec::new() };
+        let mut reader = Self {
+            text,
+            diagnostics: Vec::new(),
+            broken_lines: Vec::new(),
+            kept_presets: None,
+            presets: BTreeMap::new(),
+        };
         let mut syntax = Vec::new();
         for error in errors {
             let span = error.span().unwrap_or(0..0);
@@ -588,6 +642,7 @@ impl<'a> Reader<'a> {
             arms,
             claims,
             tuning,
+            presets: std::mem::take(&mut self.presets),
         })
     }
 
@@ -852,7 +907,19 @@ impl<'a> Reader<'a> {
         };
         let Some(name) = self.string(entry) else { return unjudged() };
         let presets = study.presets();
-        let Some(preset) = presets.iter().find(|preset| preset.name == name) else {
+        let kept = self.kept_presets.and_then(|kept| kept.get(&name));
+        let preset = presets.iter().find(|preset| preset.name == name);
+        let (settings, help) = if let Some(toml) = kept {
+            let path = Path::new("preset").join(&name);
+            let help = "the preset was kept beside the file: it was edited, or another version of \
+                        Ceteris wrote it";
+            (layer_settings(study, path, toml), help)
+        } else if let Some(preset) = preset {
+            let settings = preset_settings(study, preset).map(|settings| {
+                settings.into_iter().map(|setting| (setting.field.name, setting.value)).collect()
+            });
+            (settings, "this is a defect of Ceteris, not of the study file")
+        } else {
             let names: Vec<&str> = presets.iter().map(|preset| preset.name).collect();
             let diagnostic = Diagnostic::at(entry.span.clone(), format!("unknown preset {name:?}"))
                 .expected(format!("a preset of {}", study.kind()));
@@ -863,16 +930,20 @@ impl<'a> Reader<'a> {
             self.report(diagnostic.help(help));
             return unjudged();
         };
-        match preset_settings(study, preset) {
-            Ok(settings) => settings
-                .into_iter()
-                .map(|setting| Assignment {
-                    field: setting.field.name,
-                    value: Some(setting.value),
-                    span: entry.span.clone(),
-                    preset: Some(preset.name),
-                })
-                .collect(),
+        match settings {
+            Ok(settings) => {
+                self.presets.insert(name.clone(), as_toml(&settings));
+                let name: Rc<str> = name.into();
+                settings
+                    .into_iter()
+                    .map(|(field, value)| Assignment {
+                        field,
+                        value: Some(value),
+                        span: entry.span.clone(),
+                        preset: Some(Rc::clone(&name)),
+                    })
+                    .collect()
+            }
             Err(diagnostics) => {
                 let first = diagnostics.iter().next().map_or("", |first| first.message.as_str());
                 self.report(
@@ -880,7 +951,7 @@ impl<'a> Reader<'a> {
                         entry.span.clone(),
                         format!("the preset {name:?} is defective: {first}"),
                     )
-                    .help("this is a defect of Ceteris, not of the study file"),
+                    .help(help),
                 );
                 unjudged()
             }
@@ -1475,16 +1546,26 @@ fn listed(names: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::path::PathBuf;
+
     use flags::Value;
 
     use super::super::fake::Fake;
-    use super::{Diagnostics, StudyFile, preset_settings};
-    use crate::studies::Study;
+    use super::{Diagnostics, StudyFile, as_toml, layer_settings, preset_settings};
+    use crate::studies::{Study, registry};
 
     const HEADER: &str = "[study]\nkind = \"fake\"\nname = \"t\"\nseed = 1\nreplicates = 2\n";
 
     fn parse(rest: &str) -> Result<StudyFile, Diagnostics> {
-        StudyFile::parse_among(&[&Fake], "t.toml".into(), &format!("{HEADER}{rest}"))
+        parse_with(rest, &BTreeMap::new())
+    }
+
+    fn parse_with(
+        rest: &str,
+        presets: &BTreeMap<String, String>,
+    ) -> Result<StudyFile, Diagnostics> {
+        StudyFile::parse_among(&[&Fake], "t.toml".into(), &format!("{HEADER}{rest}"), presets)
     }
 
     /// Lines are counted from the line after the header.
@@ -1608,6 +1689,53 @@ error: one mistake in t.toml; nothing was run";
             .map(|setting| (setting.field.name, setting.value.to_string(), setting.layer))
             .collect();
         assert_eq!(settings, [("parts", "9".to_owned(), 1), ("rate", "0.2".to_owned(), 0)]);
+    }
+
+    #[test]
+    fn the_presets_of_a_file_are_kept_as_what_they_set() {
+        let file = parse("[base]\npreset = \"split\"\n[[arms]]\nname = \"a\"\npreset = \"slow\"\n");
+        let expected = [
+            ("slow".to_owned(), "rate = 0.1\nlimit = 3.0\n".to_owned()),
+            ("split".to_owned(), "parts = 9\nrate = 0.2\n".to_owned()),
+        ];
+        assert_eq!(file.unwrap().presets, BTreeMap::from(expected));
+        assert!(parse("[base]\n").unwrap().presets.is_empty());
+    }
+
+    #[test]
+    fn kept_presets_stand_in_for_those_of_the_program() {
+        let kept = |name: &str, toml: &str| BTreeMap::from([(name.to_owned(), toml.to_owned())]);
+        let base = |name: &str| format!("[base]\npreset = \"{name}\"\n");
+        // One that the program has otherwise, and one that it does not have at all.
+        for name in ["slow", "retired"] {
+            let presets = kept(name, "parts = 4\nlabel = \"old\"\n");
+            let file = parse_with(&base(name), &presets).unwrap();
+            assert_eq!(settings(&file, 0), ["10", "4", "0.5", "off", "old"], "{name}");
+            assert_eq!(file.presets, presets);
+        }
+        // One that was not kept comes from the program.
+        let file = parse_with(&base("slow"), &kept("other", "rate = 0.3\n")).unwrap();
+        assert_eq!(settings(&file, 0), ["10", "2", "0.1", "3.0", "x"]);
+        // One that does not fit is a mistake at the place that names it.
+        let mistakes = parse_with(&base("retired"), &kept("retired", "speed = 1\n")).unwrap_err();
+        let mistake = mistakes.iter().next().unwrap();
+        assert_eq!(mistakes.location(mistake), Some((7, 10)));
+        assert_eq!(mistake.message, "the preset \"retired\" is defective: unknown field `speed`");
+    }
+
+    #[test]
+    fn every_preset_comes_back_from_its_kept_text() {
+        for study in registry() {
+            for preset in study.presets() {
+                let settings: Vec<(&str, Value)> = preset_settings(*study, preset)
+                    .unwrap()
+                    .into_iter()
+                    .map(|setting| (setting.field.name, setting.value))
+                    .collect();
+                let read = layer_settings(*study, PathBuf::new(), &as_toml(&settings)).unwrap();
+                assert_eq!(read, settings, "{}", preset.name);
+            }
+        }
     }
 
     #[test]

@@ -15,7 +15,8 @@ use flags::{Field, SetError, Value};
 
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
-    Preset, Problem, Progress, RunOutcome, RunStatus, Study, StudyError, Table, Tolerance,
+    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    Tolerance,
 };
 use crate::study::Run;
 
@@ -77,6 +78,26 @@ impl Study for PolicyGradient {
     fn about(&self) -> &'static str {
         "Implementation Matters in Deep Policy Gradients (Engstrom et al., ICLR 2020): \
          PPO and TRPO with every code-level choice a flag"
+    }
+
+    fn publication(&self) -> Option<&'static Publication> {
+        Some(&Publication {
+            key: "engstrom-2020-implementation",
+            authors: &[
+                "Engstrom, Logan",
+                "Ilyas, Andrew",
+                "Santurkar, Shibani",
+                "Tsipras, Dimitris",
+                "Janoos, Firdaus",
+                "Rudolph, Larry",
+                "Madry, Aleksander",
+            ],
+            title: "Implementation Matters in Deep Policy Gradients: \
+                    A Case Study on PPO and TRPO",
+            proceedings: "International Conference on Learning Representations",
+            year: 2020,
+            url: "https://openreview.net/forum?id=r1etN1rtPB",
+        })
     }
 
     fn numerics_version(&self) -> u32 {
