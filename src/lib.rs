@@ -10,6 +10,7 @@ pub use analysis;
 pub mod cli;
 pub mod execute;
 pub mod provenance;
+pub mod replay;
 pub mod report;
 pub mod store;
 pub mod studies;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::EnvError;
+use crate::scene::Scene;
 use crate::seeding::NumpyGenerator;
 use crate::spec::{ActionSpace, EnvSpec};
 
@@ -86,6 +87,17 @@ pub trait Environment: Send {
     /// # Errors
     /// When the snapshot is of another environment or has the wrong shape.
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError>;
+
+    /// What the present state looks like. `action` is the one that led to it, of which some
+    /// environments show something; `None` after a reset.
+    ///
+    /// # Errors
+    /// Before the first reset, or when the simulator has no room for a copy of its state.
+    fn scene(&self, action: Option<Action<'_>>) -> Result<Scene, EnvError>;
+
+    /// Time between two scenes of successive steps, s: simulated time, or where a task has none,
+    /// what Gymnasium takes to show it.
+    fn step_seconds(&self) -> f64;
 }
 
 impl<E: Environment + ?Sized> Environment for Box<E> {
@@ -107,6 +119,14 @@ impl<E: Environment + ?Sized> Environment for Box<E> {
 
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
         (**self).set_state(state)
+    }
+
+    fn scene(&self, action: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        (**self).scene(action)
+    }
+
+    fn step_seconds(&self) -> f64 {
+        (**self).step_seconds()
     }
 }
 

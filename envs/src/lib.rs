@@ -29,6 +29,7 @@ mod error;
 pub mod mujoco;
 pub mod normalize;
 mod registry;
+mod scene;
 pub mod seeding;
 mod spec;
 pub mod streams;
@@ -43,6 +44,7 @@ pub use normalize::{
     RunningMeanStd, StatisticsOrder, Welford,
 };
 pub use registry::{make, make_with, registry, spec, spec_with};
+pub use scene::{Color, Scene, Shape, Window};
 pub use seeding::{NumpyGenerator, SeedSequence};
 pub use spec::{ActionSpace, EnvSpec};
 pub use streams::{Purpose, Streams, fill_standard_normal};

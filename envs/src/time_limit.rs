@@ -2,6 +2,7 @@
 
 use crate::environment::{Action, EnvState, Environment, Step};
 use crate::error::EnvError;
+use crate::scene::Scene;
 use crate::spec::EnvSpec;
 
 /// Truncates an episode once `max_episode_steps` steps have been taken since the last reset, as
@@ -81,5 +82,13 @@ impl<E: Environment> Environment for TimeLimit<E> {
         self.environment.set_state(state)?;
         self.elapsed_steps = state.elapsed_steps;
         Ok(())
+    }
+
+    fn scene(&self, action: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        self.environment.scene(action)
+    }
+
+    fn step_seconds(&self) -> f64 {
+        self.environment.step_seconds()
     }
 }

@@ -22,6 +22,7 @@ mod frame;
 pub mod merge;
 mod output;
 pub mod plan;
+pub mod replay;
 pub mod report;
 pub mod run;
 mod statistics;
@@ -55,6 +56,8 @@ enum Command {
     Cite(cite::CiteArgs),
     /// Write results as an RO-Crate, a folder or a zip file with checksums
     Export(export::ExportArgs),
+    /// Train one run again and show what it learned, as an animation
+    Replay(replay::ReplayArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
     /// List the environments, or show one with its arguments
@@ -96,6 +99,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Cite(args) => cite::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Replay(args) => replay::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };

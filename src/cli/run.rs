@@ -67,14 +67,7 @@ pub fn execute(
         workers: args.workers.map_or_else(default_workers, usize::from),
         cohort_width: args.cohort_width.map(usize::from),
     };
-    let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::Relaxed) {
-            // Asked twice: leave at once; what is committed is safe.
-            std::process::exit(i32::from(INTERRUPTED));
-        }
-    })?;
+    let stop = stop_on_interrupt()?;
     let environment = environment(&options.device);
     let mut directory = ResultsDirectory::open(&path, &plan, &environment)?;
     let observer = Live::new(plan.file.study.step_unit());
@@ -108,6 +101,19 @@ pub fn execute(
     Ok(ExitCode::SUCCESS)
 }
 
+/// A flag that Ctrl-C raises; asked twice, the program ends at once.
+pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, ctrlc::Error> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            // What is committed is safe.
+            std::process::exit(i32::from(INTERRUPTED));
+        }
+    })?;
+    Ok(stop)
+}
+
 fn environment(device: &Device) -> RunEnvironment {
     match device {
         Device::Cpu => RunEnvironment::cpu(),
@@ -119,7 +125,7 @@ fn environment(device: &Device) -> RunEnvironment {
 }
 
 /// Progress in the terminal: a bar where there is one, else a line now and then.
-struct Live {
+pub(super) struct Live {
     bar: ProgressBar,
     interactive: bool,
     started: Instant,
@@ -141,7 +147,8 @@ struct Cohorts {
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 impl Live {
-    fn new(unit: &'static str) -> Self {
+    /// Progress in steps of this unit.
+    pub(super) fn new(unit: &'static str) -> Self {
         let bar = ProgressBar::no_length();
         // The template is constant; were it wrong, the default style would do.
         if let Ok(style) = ProgressStyle::with_template(
@@ -191,7 +198,8 @@ impl Live {
         message
     }
 
-    fn close(&self) {
+    /// Takes the bar away.
+    pub(super) fn close(&self) {
         self.bar.finish_and_clear();
     }
 }

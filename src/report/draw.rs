@@ -185,7 +185,7 @@ fn picture(
 }
 
 /// Text as an attribute or an element of HTML and SVG holds it.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('<', "&lt;").replace('>', "&gt;")
 }
 

@@ -23,7 +23,11 @@ use std::path::{Path, PathBuf};
 
 use polars::prelude::DataFrame;
 
+pub(crate) use draw::escaped;
 pub use export::{Exports, FigureFile, TableFile, export, figures, tables};
+
+pub(crate) use paper::wrapped;
+pub(crate) use png::{encoded, pixels};
 
 use crate::store::{Results, StoreError};
 use crate::studies::{Column, CurveView};
@@ -281,7 +285,7 @@ fn quoted(path: &Path) -> String {
 }
 
 /// Writes a file under a temporary name and renames it, so that a reader sees all or nothing.
-fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), ReportError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let temporary = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
     let written =

@@ -68,7 +68,7 @@ fn many(number: usize) -> f64 {
 }
 
 /// Breaks text into lines of a width, at spaces or else after joints of names.
-fn wrapped(text: &str, size: f64, limit: f64) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, size: f64, limit: f64) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split_inclusive([' ', '_', ',', '-', '=']) {
         let last = lines.last_mut().filter(|line| {

@@ -1,6 +1,6 @@
 //! SVG files as PNG.
 //!
-//! Draws what [`super::paper`] writes: filled and stroked paths in one colour each, and text. Where a
+//! Draws what [`super::paper`] and the frames of [`crate::replay`] are made of: filled and stroked paths in one colour each, and text. Where a
 //! group has an opacity, it holds a single path, so that it is the path's own.
 
 use std::fmt::Display;
@@ -26,6 +26,11 @@ fn failed(error: impl Display) -> ReportError {
 
 /// Draws a figure at 300 dots an inch.
 pub(super) fn png(svg: &str) -> Result<Vec<u8>, ReportError> {
+    encoded(&pixels(svg, DPI / 96.0)?).map_err(failed)
+}
+
+/// Draws a picture, so many dots a CSS pixel.
+pub(crate) fn pixels(svg: &str, scale: f32) -> Result<Pixmap, ReportError> {
     static OPTIONS: OnceLock<Options<'static>> = OnceLock::new();
     let options = OPTIONS.get_or_init(|| {
         let mut fonts = usvg::fontdb::Database::new();
@@ -35,7 +40,6 @@ pub(super) fn png(svg: &str) -> Result<Vec<u8>, ReportError> {
         Options { fontdb, font_family, ..Options::default() }
     });
     let tree = Tree::from_str(svg, options).map_err(failed)?;
-    let scale = DPI / 96.0;
     let mut pixels = tree
         .size()
         .to_int_size()
@@ -44,7 +48,7 @@ pub(super) fn png(svg: &str) -> Result<Vec<u8>, ReportError> {
         .ok_or_else(|| failed("it is too large"))?;
     pixels.fill(Color::WHITE);
     draw(tree.root(), Transform::from_scale(scale, scale), 1.0, &mut pixels.as_mut());
-    encoded(&pixels).map_err(failed)
+    Ok(pixels)
 }
 
 fn draw(group: &Group, scale: Transform, opacity: f32, pixels: &mut PixmapMut<'_>) {
@@ -86,7 +90,7 @@ fn paint(paint: &usvg::Paint, opacity: f32) -> Option<Paint<'static>> {
 
 /// The file (W3C, Portable Network Graphics, 2nd edition): truecolour, because nothing shines through
 /// a white ground.
-fn encoded(pixels: &Pixmap) -> std::io::Result<Vec<u8>> {
+pub(crate) fn encoded(pixels: &Pixmap) -> std::io::Result<Vec<u8>> {
     let mut rows = Vec::new();
     // A row is its width in pixels of four bytes.
     let width = pixels.width() as usize;

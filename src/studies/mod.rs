@@ -11,6 +11,7 @@ use flags::{Field, Value};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
+use crate::replay::Replayable;
 use crate::study::Run;
 
 pub mod policy_gradient;
@@ -286,6 +287,10 @@ pub trait Study: Sync {
         runs: &[&Run],
         context: &CohortContext<'_>,
     ) -> Result<CohortOutcome, StudyError>;
+    /// What shows how the runs of this study act; `None` where there is nothing to replay.
+    fn replayable(&self) -> Option<&'static dyn Replayable> {
+        None
+    }
     /// What a report draws of this study.
     fn views(&self) -> &'static [CurveView];
 }

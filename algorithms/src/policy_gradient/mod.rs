@@ -7,10 +7,12 @@ pub mod diagnostics;
 pub mod learner;
 pub mod rollout;
 pub mod train;
+pub mod trained;
 pub mod trust_region;
 pub mod update;
 pub mod validate;
 
 pub use config::AgentConfig;
 pub use learner::Learner;
+pub use trained::TrainedPolicy;
 pub use validate::ValidAgentConfig;

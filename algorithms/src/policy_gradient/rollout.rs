@@ -408,37 +408,91 @@ impl Agent {
         mode: EvaluationMode,
         episodes: usize,
     ) -> Result<Vec<(f64, u32)>, ActError> {
-        let mut actor = self.actor.clone();
-        let mut environment = actor.config.make_env()?;
         let Some(lane) = self.lanes.first() else { return Ok(Vec::new()) };
-        let mut raw = vec![0.0; lane.raw.len()];
-        let mut observation = vec![0.0; lane.raw.len()];
-        let stream = match mode {
-            EvaluationMode::Deterministic => 0,
-            EvaluationMode::Stochastic => 1,
-        };
-        let mut rng = self.streams.rng(Purpose::Evaluation, stream);
-        let mut seed = Some(rng.random());
-        let mut results = Vec::with_capacity(episodes);
-        for _ in 0..episodes {
-            environment.reset(seed.take(), &mut raw);
-            let (mut total, mut length) = (0.0, 0);
-            loop {
-                lane.observations.apply_frozen(&raw, &mut observation);
-                let mut noise = match mode {
-                    EvaluationMode::Deterministic => Noise::Deterministic,
-                    EvaluationMode::Stochastic => Noise::From(&mut rng),
-                };
-                let action = actor.act(policy, &observation, &mut noise)?;
-                let outcome = environment.step(action, &mut raw)?;
-                total += outcome.reward;
-                length += 1;
-                if outcome.terminated || outcome.truncated {
-                    break;
-                }
-            }
-            results.push((total, length));
-        }
-        Ok(results)
+        let mut actor = self.actor.clone();
+        let streams = &self.streams;
+        play(&mut actor, policy, &lane.observations, streams, mode, episodes, &mut |_| Ok(()))
     }
+
+    /// The statistics of the first environment's observations, which evaluations use; `None` of an
+    /// agent without environments.
+    pub fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        self.lanes.first().map(|lane| &lane.observations)
+    }
+}
+
+/// A moment of an episode that is being played.
+pub struct Moment<'a> {
+    /// Number of the episode, from zero.
+    pub episode: usize,
+    /// Steps taken in it; 0 after the reset.
+    pub step: u32,
+    /// Sum of the rewards so far.
+    pub return_: f64,
+    /// The action that led here; `None` after the reset.
+    pub action: Option<Action<'a>>,
+    /// The environment as it stands.
+    pub environment: &'a dyn Environment,
+    /// Whether the episode is over.
+    pub done: bool,
+}
+
+/// Plays whole episodes in a fresh environment with frozen normalisers. Returns each episode's
+/// return and length.
+pub(super) fn play(
+    actor: &mut Actor,
+    policy: &[f32],
+    observations: &ObservationNormalizer,
+    streams: &Streams,
+    mode: EvaluationMode,
+    episodes: usize,
+    watch: &mut dyn FnMut(&Moment<'_>) -> Result<(), ActError>,
+) -> Result<Vec<(f64, u32)>, ActError> {
+    let mut environment = actor.config.make_env()?;
+    let dim = environment.spec().observation_dim;
+    let mut raw = vec![0.0; dim];
+    let mut observation = vec![0.0; dim];
+    let stream = match mode {
+        EvaluationMode::Deterministic => 0,
+        EvaluationMode::Stochastic => 1,
+    };
+    let mut rng = streams.rng(Purpose::Evaluation, stream);
+    let mut seed = Some(rng.random());
+    let mut results = Vec::with_capacity(episodes);
+    for episode in 0..episodes {
+        environment.reset(seed.take(), &mut raw);
+        let (mut total, mut length) = (0.0, 0);
+        watch(&Moment {
+            episode,
+            step: 0,
+            return_: total,
+            action: None,
+            environment: &*environment,
+            done: false,
+        })?;
+        loop {
+            observations.apply_frozen(&raw, &mut observation);
+            let mut noise = match mode {
+                EvaluationMode::Deterministic => Noise::Deterministic,
+                EvaluationMode::Stochastic => Noise::From(&mut rng),
+            };
+            let action = actor.act(policy, &observation, &mut noise)?;
+            let outcome = environment.step(action, &mut raw)?;
+            total += outcome.reward;
+            length += 1;
+            watch(&Moment {
+                episode,
+                step: length,
+                return_: total,
+                action: Some(action),
+                environment: &*environment,
+                done: outcome.done(),
+            })?;
+            if outcome.done() {
+                break;
+            }
+        }
+        results.push((total, length));
+    }
+    Ok(results)
 }

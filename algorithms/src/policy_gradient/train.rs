@@ -10,6 +10,7 @@ use super::autodiff::AutodiffLearner;
 use super::diagnostics::{self, Diagnostics, Moment};
 use super::learner::{CohortSpec, Learner, LearnerError, Phase};
 use super::rollout::{ActError, Agent, Episode, EvaluationMode, Rollout};
+use super::trained::TrainedPolicy;
 use super::update::{Shuffle, Update, UpdateMetrics, UpdateState};
 use super::validate::ValidAgentConfig;
 use crate::device::LearnerDevice;
@@ -63,6 +64,8 @@ pub struct Training {
     pub evaluations: Vec<(EvaluationMode, Vec<(f64, u32)>)>,
     /// What was measured beside training.
     pub diagnostics: Diagnostics,
+    /// What it learned; `None` where it diverged.
+    pub policy: Option<TrainedPolicy>,
 }
 
 /// Why a cohort could not be trained.
@@ -277,7 +280,24 @@ pub fn train(
             training.diverged = training.iterations.last().map(|last| last.number);
         }
     }
+    for ((training, agent), parameters) in trainings.iter_mut().zip(&agents).zip(parameters) {
+        training.policy = trained_policy(training, agent, parameters);
+    }
     Ok(trainings)
+}
+
+fn trained_policy(
+    training: &Training,
+    agent: &Agent,
+    parameters: Parameters,
+) -> Option<TrainedPolicy> {
+    let observations = agent.observation_normalizer().filter(|_| training.diverged.is_none())?;
+    Some(TrainedPolicy {
+        config: agent.config().clone(),
+        streams: *agent.streams(),
+        parameters,
+        observations: observations.clone(),
+    })
 }
 
 type Rolled = Option<(Result<Rollout, ActError>, Duration)>;

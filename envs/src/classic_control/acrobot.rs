@@ -8,6 +8,7 @@ use super::simulation::{Simulation, write_single};
 use crate::arguments::common_arguments;
 use crate::environment::{Action, EnvState, Environment, Step, check_observation, discrete_action};
 use crate::error::EnvError;
+use crate::scene::{Color, Scene, Shape, Window};
 use crate::spec::{ActionSpace, EnvSpec};
 
 /// Duration of a step, s.
@@ -140,6 +141,31 @@ fn observe([angle_1, angle_2, speed_1, speed_2]: Joints, observation: &mut [f64]
     write_single(&[cos_1, sin_1, cos_2, sin_2, speed_1, speed_2], observation);
 }
 
+/// As Gymnasium draws it, in metres: the line that the tip is to reach, then the links.
+fn draw(angle_1: f64, angle_2: f64) -> Scene {
+    const LINK: Color = Color([0, 204, 204]);
+    const JOINT: Color = Color([204, 204, 0]);
+    /// The second link is as long as the first one.
+    const LENGTH_2: f64 = 2.0 * CENTRE_2;
+    let bound = LENGTH_1 + LENGTH_2 + 0.2;
+    let below = |[x, y]: [f64; 2], length: f64, angle: f64| {
+        let (sin, cos) = libm::sincos(angle);
+        [x + length * sin, y - length * cos]
+    };
+    let elbow = below([0.0; 2], LENGTH_1, angle_1);
+    let tip = below(elbow, LENGTH_2, angle_1 + angle_2);
+    Scene {
+        window: Window::between([-bound, bound], [-bound, bound]),
+        shapes: vec![
+            Shape::line([[-bound, 1.0], [bound, 1.0]], 0.02, Color::BLACK),
+            Shape::line([[0.0; 2], elbow], 0.2, LINK),
+            Shape::circle([0.0; 2], 0.1, JOINT),
+            Shape::line([elbow, tip], 0.2, LINK),
+            Shape::circle(elbow, 0.1, JOINT),
+        ],
+    }
+}
+
 impl Environment for Acrobot {
     fn spec(&self) -> &EnvSpec {
         self.simulation.spec()
@@ -180,5 +206,14 @@ impl Environment for Acrobot {
 
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
         self.simulation.restore(state)
+    }
+
+    fn scene(&self, _: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        let [angle_1, angle_2, _, _] = self.simulation.ready()?;
+        Ok(draw(angle_1, angle_2))
+    }
+
+    fn step_seconds(&self) -> f64 {
+        TIME_STEP
     }
 }

@@ -8,6 +8,7 @@ use super::simulation::{Simulation, write_single};
 use crate::arguments::common_arguments;
 use crate::environment::{Action, EnvState, Environment, Step, check_observation, discrete_action};
 use crate::error::EnvError;
+use crate::scene::{Color, Scene, Shape, Window, placed};
 use crate::spec::{ActionSpace, EnvSpec};
 
 /// m/s^2.
@@ -87,6 +88,31 @@ impl Default for CartPole {
     }
 }
 
+/// As Gymnasium draws it, in metres: its picture has 125 pixels a metre.
+fn draw(x: f64, angle: f64) -> Scene {
+    const CART: Color = Color::BLACK;
+    const POLE: Color = Color([202, 152, 101]);
+    const AXLE: Color = Color([129, 132, 203]);
+    const EDGE: f64 = 0.04;
+    let limits = [-POSITION_LIMIT, POSITION_LIMIT];
+    let at = [x, 0.0];
+    let axle = [x, 0.06];
+    let cart = [[-0.2, -0.12], [0.2, -0.12], [0.2, 0.12], [-0.2, 0.12]];
+    // The pole begins a little below its axle and is twice the half length long.
+    let top = 2.0 * HALF_LENGTH - EDGE;
+    let pole = [[-EDGE, -EDGE], [EDGE, -EDGE], [EDGE, top], [-EDGE, top]];
+    Scene {
+        window: Window::between(limits, [-0.8, 1.6]),
+        shapes: vec![
+            Shape::line(limits.map(|end| [end, 0.0]), 0.008, Color::BLACK),
+            Shape::polygon(cart.map(|corner| placed(corner, 0.0, at)), CART),
+            // Positive angles lean to the right.
+            Shape::polygon(pole.map(|corner| placed(corner, -angle, axle)), POLE),
+            Shape::circle(axle, EDGE, AXLE),
+        ],
+    }
+}
+
 impl Environment for CartPole {
     fn spec(&self) -> &EnvSpec {
         self.simulation.spec()
@@ -135,5 +161,14 @@ impl Environment for CartPole {
 
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
         self.simulation.restore(state)
+    }
+
+    fn scene(&self, _: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        let [x, _, angle, _, _] = self.simulation.ready()?;
+        Ok(draw(x, angle))
+    }
+
+    fn step_seconds(&self) -> f64 {
+        TIME_STEP
     }
 }

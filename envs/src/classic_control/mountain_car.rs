@@ -7,6 +7,7 @@ use super::simulation::{Simulation, write_single};
 use crate::arguments::common_arguments;
 use crate::environment::{Action, EnvState, Environment, Step, check_observation, discrete_action};
 use crate::error::EnvError;
+use crate::scene::{Color, Scene, Shape, Window, placed};
 use crate::spec::{ActionSpace, EnvSpec};
 
 /// Left wall.
@@ -19,6 +20,8 @@ pub(super) const MAX_SPEED: f64 = 0.07;
 pub(super) const GRAVITY: f64 = 0.0025;
 /// The car starts at rest, uniformly in this interval.
 pub(super) const RESET_POSITIONS: (f64, f64) = (-0.6, -0.4);
+/// Its time has no unit; Gymnasium shows thirty steps a second.
+pub(super) const STEP_SECONDS: f64 = 1.0 / 30.0;
 /// Acceleration of the engine, per step.
 const FORCE: f64 = 0.001;
 /// Where the episode terminates.
@@ -70,6 +73,41 @@ impl Default for MountainCar {
     }
 }
 
+/// The valley: its height at a position.
+fn height(position: f64) -> f64 {
+    0.45 * libm::sin(3.0 * position) + 0.55
+}
+
+/// As Gymnasium draws it, in the unit of positions: its picture has 333 pixels a unit. The car
+/// stands on the slope, which in Gymnasium it is a little steeper than.
+pub(super) fn draw(position: f64, goal: f64) -> Scene {
+    const WHEEL: Color = Color([128, 128, 128]);
+    const FLAG: Color = Color([204, 204, 0]);
+    const POINTS: usize = 100;
+    const THIN: f64 = 0.003;
+    let width = MAX_POSITION - MIN_POSITION;
+    let track: Vec<[f64; 2]> = (0..POINTS)
+        .map(|index| MIN_POSITION + width * index as f64 / (POINTS - 1) as f64)
+        .map(|x| [x, height(x)])
+        .collect();
+    let slope = libm::atan(1.35 * libm::cos(3.0 * position));
+    let at = [position, height(position) + 0.03];
+    let car = [[-0.06, 0.0], [-0.06, 0.06], [0.06, 0.06], [0.06, 0.0]];
+    let wheel = |x| Shape::circle(placed([x, 0.0], slope, at), 0.024, WHEEL);
+    let (foot, top) = (height(goal), height(goal) + 0.15);
+    Scene {
+        window: Window::between([MIN_POSITION, MAX_POSITION], [0.0, 1.2]),
+        shapes: vec![
+            Shape::line(track, THIN, Color::BLACK),
+            Shape::polygon(car.map(|corner| placed(corner, slope, at)), Color::BLACK),
+            wheel(0.03),
+            wheel(-0.03),
+            Shape::line([[goal, foot], [goal, top]], THIN, Color::BLACK),
+            Shape::polygon([[goal, top], [goal, top - 0.03], [goal + 0.075, top - 0.015]], FLAG),
+        ],
+    }
+}
+
 impl Environment for MountainCar {
     fn spec(&self) -> &EnvSpec {
         self.simulation.spec()
@@ -107,5 +145,14 @@ impl Environment for MountainCar {
 
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
         self.simulation.restore(state)
+    }
+
+    fn scene(&self, _: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        let [position, _] = self.simulation.ready()?;
+        Ok(draw(position, GOAL_POSITION))
+    }
+
+    fn step_seconds(&self) -> f64 {
+        STEP_SECONDS
     }
 }

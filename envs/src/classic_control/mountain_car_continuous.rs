@@ -3,13 +3,16 @@
 use std::sync::LazyLock;
 
 use super::ENGINE;
-use super::mountain_car::{GRAVITY, MAX_POSITION, MAX_SPEED, MIN_POSITION, RESET_POSITIONS};
+use super::mountain_car::{
+    GRAVITY, MAX_POSITION, MAX_SPEED, MIN_POSITION, RESET_POSITIONS, STEP_SECONDS, draw,
+};
 use super::simulation::{Simulation, write_single};
 use crate::arguments::common_arguments;
 use crate::environment::{
     Action, EnvState, Environment, Step, check_observation, continuous_action,
 };
 use crate::error::EnvError;
+use crate::scene::Scene;
 use crate::spec::{ActionSpace, EnvSpec};
 
 /// Acceleration of the engine at full force, per step.
@@ -146,5 +149,14 @@ impl Environment for MountainCarContinuous {
 
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
         self.simulation.restore(state)
+    }
+
+    fn scene(&self, _: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        let [position, _, _] = self.simulation.ready()?;
+        Ok(draw(position, GOAL_POSITION))
+    }
+
+    fn step_seconds(&self) -> f64 {
+        STEP_SECONDS
     }
 }

@@ -10,6 +10,7 @@ use crate::environment::{
     Action, EnvState, Environment, Step, check_observation, continuous_action,
 };
 use crate::error::EnvError;
+use crate::scene::{Color, Scene, Shape, Window, placed};
 use crate::spec::{ActionSpace, EnvSpec};
 
 /// rad/s.
@@ -89,6 +90,36 @@ fn observe([angle, speed]: [f64; 2], observation: &mut [f64]) {
     write_single(&[cos, sin, speed], observation);
 }
 
+/// As Gymnasium draws it, in metres, with an arrow about the axle that is the longer, the larger the
+/// torque (Gymnasium scales a picture of one).
+fn draw(angle: f64, torque: f64) -> Scene {
+    const ROD: Color = Color([204, 77, 77]);
+    const ARROW: Color = Color([40, 60, 110]);
+    const RADIUS: f64 = 0.35;
+    const POINTS: usize = 24;
+    let bound = 1.2 * LENGTH;
+    // Three quarters of a turn at the largest torque, half of it on either side of straight down.
+    let sweep = 1.5 * PI * torque / f64::from(MAX_TORQUE);
+    let on_arc = |share: f64| (share - 0.5) * sweep - 0.5 * PI;
+    let arc: Vec<[f64; 2]> = (0..=POINTS)
+        .map(|index| placed([RADIUS, 0.0], on_arc(index as f64 / POINTS as f64), [0.0; 2]))
+        .collect();
+    let end = placed([RADIUS, 0.0], on_arc(1.0), [0.0; 2]);
+    // Nothing of a torque of zero, and a whole one from a quarter of the largest.
+    let size = (4.0 * torque / f64::from(MAX_TORQUE)).clamp(-1.0, 1.0);
+    let head = [[0.08, 0.0], [-0.08, 0.0], [0.0, 0.14 * size.signum()]]
+        .map(|[x, y]| placed([x * size.abs(), y * size.abs()], on_arc(1.0), end));
+    Scene {
+        window: Window::between([-bound, bound], [-bound, bound]),
+        shapes: vec![
+            Shape::rod([[0.0; 2], placed([0.0, LENGTH], angle, [0.0; 2])], 0.2, ROD),
+            Shape::circle([0.0; 2], 0.05, Color::BLACK),
+            Shape::line(arc, 0.04, ARROW),
+            Shape::polygon(head, ARROW),
+        ],
+    }
+}
+
 impl Environment for Pendulum {
     fn spec(&self) -> &EnvSpec {
         self.simulation.spec()
@@ -131,5 +162,18 @@ impl Environment for Pendulum {
 
     fn set_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
         self.simulation.restore(state)
+    }
+
+    fn scene(&self, action: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        let [angle, _] = self.simulation.ready()?;
+        let torque = match action {
+            Some(Action::Continuous(&[torque])) => torque.clamp(-MAX_TORQUE, MAX_TORQUE),
+            _ => 0.0,
+        };
+        Ok(draw(angle, f64::from(torque)))
+    }
+
+    fn step_seconds(&self) -> f64 {
+        TIME_STEP
     }
 }

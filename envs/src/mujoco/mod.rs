@@ -22,7 +22,9 @@
 //!   Reacher leave constant zeros out of the observation in `-v5`.
 //!
 //! # Differences from Gymnasium
-//! - Arguments for rendering, cameras and other models (`xml_file`) are not offered.
+//! - Arguments for rendering, cameras and other models (`xml_file`) are not offered. A picture
+//!   ([`Environment::scene`]) is a parallel projection of the geoms; it shows the positions that
+//!   the observation has, whereas Gymnasium's renderer shows those before the last simulator step.
 //! - Sine and cosine in the observations of InvertedDoublePendulum and Reacher come from the
 //!   `libm` crate and may differ from NumPy's in the last place. MuJoCo itself calls the
 //!   platform's C library, so that trajectories have the same bits only on like machines.
@@ -39,6 +41,7 @@ mod parameters;
 mod rules;
 mod sum;
 mod tasks;
+mod view;
 
 use std::sync::Arc;
 
@@ -48,12 +51,14 @@ pub use parameters::{Body, Parameters};
 use rules::{Data, Rules, observe};
 use sum::sum_of_squares;
 pub use tasks::{Task, tasks};
+use view::View;
 
 use crate::arguments::Arguments;
 use crate::environment::{
     Action, EnvState, Environment, Step, check_observation, continuous_action,
 };
 use crate::error::EnvError;
+use crate::scene::Scene;
 use crate::seeding::NumpyGenerator;
 use crate::spec::EnvSpec;
 
@@ -67,6 +72,7 @@ use crate::spec::EnvSpec;
 pub struct Mujoco {
     spec: EnvSpec,
     rules: Rules,
+    view: View,
     data: Data,
     reads_contact_forces: bool,
     /// What the next reward needs from before its step.
@@ -101,6 +107,7 @@ impl Mujoco {
             reads_contact_forces: rules.reads_contact_forces(),
             spec,
             rules,
+            view: task.view(),
             data,
             carried: 0.0,
             ready: false,
@@ -267,5 +274,24 @@ impl Environment for Mujoco {
         self.ready = found > 0;
         self.generator = state.generator.clone();
         Ok(())
+    }
+
+    fn scene(&self, _: Option<Action<'_>>) -> Result<Scene, EnvError> {
+        let environment = self.spec.id;
+        if !self.ready {
+            return Err(EnvError::NotReset { environment });
+        }
+        // A copy: rewards read what the last step left, where bodies are one simulator step behind
+        // the positions.
+        let model = self.data.model_clone();
+        let mut copy = MjData::try_new(model)
+            .map_err(|error| EnvError::Model { environment, message: error.to_string() })?;
+        copy.qpos_mut().copy_from_slice(self.data.qpos());
+        copy.kinematics();
+        Ok(self.view.scene(&copy))
+    }
+
+    fn step_seconds(&self) -> f64 {
+        self.data.model().opt().timestep * f64::from(self.rules.frame_skip)
     }
 }

@@ -12,6 +12,7 @@ use super::rules::{
     Condition, ContactCost, ControlCost, Health, Noise, Part, Progress, Quantity, Reward, Rules,
     VelocityNoise,
 };
+use super::view::{Camera, View};
 use crate::arguments::{Arguments, CommonArguments, Range, apply, arguments_of, common_arguments};
 use crate::error::EnvError;
 use crate::spec::{ActionSpace, EnvSpec};
@@ -53,6 +54,7 @@ struct Family {
     max_episode_steps: u32,
     reward_threshold: Option<f64>,
     sizes: Sizes,
+    view: View,
     arguments: Taken,
     /// Their defaults, and the values of what a version does not let one choose.
     defaults: fn() -> Parameters,
@@ -142,6 +144,11 @@ impl Task {
     #[must_use]
     pub fn spec(&self) -> &EnvSpec {
         &self.spec
+    }
+
+    /// How pictures show it.
+    pub(super) fn view(&self) -> View {
+        self.family.view
     }
 
     /// What is fixed about the task, made with these arguments.
@@ -301,6 +308,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: Some(950.0),
         sizes: Sizes { positions: 2, velocities: 2, bodies: 3, actions: 1, control: 3.0 },
+        view: View {
+            camera: Camera::Side,
+            height: 0.3,
+            size: [2.4, 1.4],
+            follows: false,
+            marks: None,
+        },
         arguments: Taken { both: &[], only: [&[], &["frame_skip", "reset_noise_scale"]] },
         defaults: || Parameters { frame_skip: 2, reset_noise_scale: 0.01, ..Parameters::default() },
         rules: |parameters, version| Rules {
@@ -328,6 +342,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: Some(9100.0),
         sizes: Sizes { positions: 3, velocities: 3, bodies: 4, actions: 1, control: 1.0 },
+        view: View {
+            camera: Camera::Side,
+            height: 0.45,
+            size: [3.0, 2.0],
+            follows: false,
+            marks: None,
+        },
         arguments: Taken {
             both: &[],
             only: [&[], &["frame_skip", "healthy_reward", "reset_noise_scale"]],
@@ -360,6 +381,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 50,
         reward_threshold: Some(-3.75),
         sizes: Sizes { positions: 4, velocities: 4, bodies: 5, actions: 2, control: 1.0 },
+        view: View {
+            camera: Camera::Top,
+            height: 0.0,
+            size: [0.72, 0.72],
+            follows: false,
+            marks: Some(0.1),
+        },
         arguments: Taken {
             both: &[],
             only: [&[], &["frame_skip", "reward_dist_weight", "reward_control_weight"]],
@@ -402,6 +430,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: Some(360.0),
         sizes: SWIMMER_SIZES,
+        view: View {
+            camera: Camera::Top,
+            height: 0.0,
+            size: [6.0, 4.0],
+            follows: true,
+            marks: Some(1.0),
+        },
         arguments: Taken {
             both: &[
                 "forward_reward_weight",
@@ -429,6 +464,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: Some(3800.0),
         sizes: HOPPER_SIZES,
+        view: View {
+            camera: Camera::Side,
+            height: 0.85,
+            size: [3.6, 2.2],
+            follows: true,
+            marks: Some(0.25),
+        },
         arguments: Taken {
             both: &[
                 "forward_reward_weight",
@@ -478,6 +520,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: Some(4800.0),
         sizes: CHEETAH_SIZES,
+        view: View {
+            camera: Camera::Side,
+            height: 0.65,
+            size: [3.6, 2.0],
+            follows: true,
+            marks: Some(0.25),
+        },
         arguments: Taken {
             both: &[
                 "forward_reward_weight",
@@ -505,6 +554,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: None,
         sizes: Sizes { positions: 9, velocities: 9, bodies: 8, actions: 6, control: 1.0 },
+        view: View {
+            camera: Camera::Side,
+            height: 0.85,
+            size: [3.6, 2.2],
+            follows: true,
+            marks: Some(0.25),
+        },
         arguments: Taken {
             both: &[
                 "forward_reward_weight",
@@ -547,6 +603,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: Some(6000.0),
         sizes: ANT_SIZES,
+        view: View {
+            camera: Camera::Oblique,
+            height: 0.5,
+            size: [4.2, 2.8],
+            follows: true,
+            marks: Some(0.5),
+        },
         arguments: Taken {
             both: &[
                 "ctrl_cost_weight",
@@ -581,6 +644,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: None,
         sizes: HUMANOID_SIZES,
+        view: View {
+            camera: Camera::Oblique,
+            height: 0.9,
+            size: [3.6, 2.4],
+            follows: true,
+            marks: Some(0.5),
+        },
         arguments: Taken {
             both: &[
                 "forward_reward_weight",
@@ -642,6 +712,13 @@ static FAMILIES: [Family; 10] = [
         max_episode_steps: 1000,
         reward_threshold: None,
         sizes: HUMANOID_SIZES,
+        view: View {
+            camera: Camera::Oblique,
+            height: 0.7,
+            size: [3.6, 2.4],
+            follows: true,
+            marks: Some(0.5),
+        },
         arguments: Taken {
             both: &[],
             only: [

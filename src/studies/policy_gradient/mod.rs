@@ -18,9 +18,11 @@ use super::{
     Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
     Tolerance,
 };
+use crate::replay::Replayable;
 use crate::study::Run;
 
 mod presets;
+pub mod replay;
 mod tables;
 
 /// The study.
@@ -178,13 +180,7 @@ impl Study for PolicyGradient {
             // Two iterations: the first pays for warming up.
             let steps = i64::try_from(2 * config.samples()).unwrap_or(i64::MAX);
             short.replace("total_steps", Value::Integer(steps));
-            short.replace("evaluation_episodes", Value::Integer(0));
-            for field in AgentConfig::FIELDS
-                .iter()
-                .filter(|field| field.kind == flags::Kind::Bool && field.group == "Diagnostics")
-            {
-                short.replace(field.name, Value::Bool(false));
-            }
+            short = undiagnosed(&short);
         }
         short
     }
@@ -196,31 +192,20 @@ impl Study for PolicyGradient {
     ) -> Result<CohortOutcome, StudyError> {
         let specs = runs
             .iter()
-            .map(|run| {
-                let config =
-                    agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
-                let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
-                Ok(AgentSpec { config, streams })
-            })
+            .map(|run| agent_spec(run, context))
             .collect::<Result<Vec<_>, StudyError>>()?;
         let resources = Resources { device: (&context.device).into(), threads: context.threads };
         let samples = specs.first().map_or(0, |spec| spec.config.samples()) as u64;
-        let mut observe = |latest: &[Option<&Iteration>]| {
-            (context.progress)(progress(latest, samples));
-            if context.stop.load(Ordering::Relaxed) {
-                ControlFlow::Break(())
-            } else {
-                ControlFlow::Continue(())
-            }
-        };
-        let trainings = train(&specs, &resources, &mut observe).map_err(|error| match error {
-            TrainError::Interrupted => StudyError::Interrupted,
-            other => StudyError::Failed(Box::new(other)),
-        })?;
+        let mut observe = observer(context, samples);
+        let trainings = train(&specs, &resources, &mut observe).map_err(stopped)?;
         let outcomes = trainings.iter().map(outcome).collect();
         let frames = tables::frames(runs, &trainings)
             .map_err(|error| StudyError::Failed(Box::new(error)))?;
         Ok(CohortOutcome { runs: outcomes, tables: frames })
+    }
+
+    fn replayable(&self) -> Option<&'static dyn Replayable> {
+        Some(&Self)
     }
 
     fn views(&self) -> &'static [CurveView] {
@@ -244,6 +229,48 @@ impl Study for PolicyGradient {
             ]
         }
     }
+}
+
+/// What a run trains.
+fn agent_spec(run: &Run, context: &CohortContext<'_>) -> Result<AgentSpec, StudyError> {
+    let config = agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
+    let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
+    Ok(AgentSpec { config, streams })
+}
+
+/// Reports progress after every iteration and stops when it is asked to.
+fn observer(
+    context: &CohortContext<'_>,
+    samples: u64,
+) -> impl FnMut(&[Option<&Iteration>]) -> ControlFlow<()> {
+    move |latest| {
+        (context.progress)(progress(latest, samples));
+        if context.stop.load(Ordering::Relaxed) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+}
+
+fn stopped(error: TrainError) -> StudyError {
+    match error {
+        TrainError::Interrupted => StudyError::Interrupted,
+        other => StudyError::Failed(Box::new(other)),
+    }
+}
+
+/// The configuration without what is only measured: no diagnostics, no final evaluation.
+fn undiagnosed(configuration: &Configuration) -> Configuration {
+    let mut bare = configuration.clone();
+    bare.replace("evaluation_episodes", Value::Integer(0));
+    for field in AgentConfig::FIELDS
+        .iter()
+        .filter(|field| field.kind == flags::Kind::Bool && field.group == "Diagnostics")
+    {
+        bare.replace(field.name, Value::Bool(false));
+    }
+    bare
 }
 
 /// What diagnostics cost, in the unit of [`Study::cost`]: the samples that they draw, each acted on,
