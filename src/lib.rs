@@ -15,3 +15,4 @@ pub mod report;
 pub mod store;
 pub mod studies;
 pub mod study;
+pub mod verify;

@@ -27,6 +27,7 @@ pub mod report;
 pub mod run;
 mod statistics;
 pub mod status;
+pub mod verify;
 
 /// Runs machine-learning studies whose results others can check.
 #[derive(Debug, Parser)]
@@ -48,6 +49,8 @@ enum Command {
     Report(report::ReportArgs),
     /// Write a table of statistics: summaries, effects, curves, contrasts, profiles, …
     Analyse(analyse::AnalyseArgs),
+    /// Check every file of a results directory, train a sample of its runs again and compare
+    Verify(verify::VerifyArgs),
     /// Unite results directories of one study, such as its shards
     Merge(merge::MergeArgs),
     /// Compare two results directories arm by arm
@@ -84,7 +87,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
-            EnvFilter::try_from_env("CETERIS_LOG").unwrap_or_else(|_| EnvFilter::new("error")),
+            EnvFilter::try_from_env("CETERIS_LOG").unwrap_or_else(|_| EnvFilter::new("error,ceteris=warn")),
         )
         .with_writer(io::stderr)
         .init();
@@ -95,6 +98,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Analyse(args) => analyse::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Verify(args) => verify::execute(args, out),
         Command::Merge(args) => merge::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Cite(args) => cite::execute(args, out).map(|()| ExitCode::SUCCESS),

@@ -45,7 +45,7 @@ pub struct RunArgs {
 }
 
 /// Exit status of an interrupted run, as shells give it for Ctrl-C.
-const INTERRUPTED: u8 = 130;
+pub(super) const INTERRUPTED: u8 = 130;
 
 /// Runs the subcommand.
 ///
@@ -114,7 +114,8 @@ pub(super) fn stop_on_interrupt() -> Result<Arc<AtomicBool>, ctrlc::Error> {
     Ok(stop)
 }
 
-fn environment(device: &Device) -> RunEnvironment {
+/// What the manifest says of this machine and the device.
+pub(super) fn environment(device: &Device) -> RunEnvironment {
     match device {
         Device::Cpu => RunEnvironment::cpu(),
         Device::Gpu { .. } => {
@@ -206,9 +207,12 @@ impl Live {
 
 impl Observer for Live {
     fn begin(&self, steps: u64, runs: usize, _skipped: usize) {
-        self.total.store(steps, Ordering::Relaxed);
-        self.runs.store(runs, Ordering::Relaxed);
-        self.bar.set_length(steps);
+        // On top of what was done before: a verification trains in rounds.
+        let total = self.done.load(Ordering::Relaxed) + steps;
+        let done = self.finished.load(Ordering::Relaxed) + self.diverged.load(Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+        self.runs.store(done + runs, Ordering::Relaxed);
+        self.bar.set_length(total);
     }
 
     fn progress(&self, cohort: usize, progress: Progress) {

@@ -101,7 +101,7 @@ impl Lock {
             file.set_len(0).map_err(failed)?;
             file.write_all(own_name().as_bytes()).map_err(failed)?;
         }
-        let lease = Lease::acquire(directory, locked)?;
+        let lease = Lease::acquire(directory, locked, LEASE_SECONDS)?;
         Ok(Self { file: locked.then_some(file), lease: Some(lease) })
     }
 
@@ -167,14 +167,14 @@ struct Record {
 }
 
 impl Record {
-    fn new() -> Self {
+    fn new(seconds: u64) -> Self {
         // The operating system seeds this hasher; nothing that is stored depends on it.
         let draw = || std::collections::hash_map::RandomState::new().build_hasher().finish();
         Self {
             holder: own_name(),
             machine: machine(),
             nonce: format!("{:016x}{:016x}", draw(), draw()),
-            seconds: LEASE_SECONDS,
+            seconds,
             beat: digits(0),
         }
     }
@@ -219,10 +219,10 @@ struct Lease {
 impl Lease {
     /// Takes the lease of a directory. `locked`: this process holds the directory's lock, so that
     /// no other process of this machine can hold its lease.
-    fn acquire(directory: &Path, locked: bool) -> Result<Self, StoreError> {
+    fn acquire(directory: &Path, locked: bool, seconds: u64) -> Result<Self, StoreError> {
         let path = directory.join(LEASE);
         let failed = |source| StoreError::io("write", &path, source);
-        let record = Record::new();
+        let record = Record::new(seconds);
         let file = loop {
             match File::create_new(&path) {
                 Ok(mut file) => {
@@ -278,7 +278,7 @@ impl Drop for Lease {
 
 /// Raises the counter until told to stop.
 fn beat(mut file: File, mut record: Record, stopped: &mpsc::Receiver<()>) {
-    let pause = Duration::from_secs((record.seconds / BEATS).max(1));
+    let pause = Duration::from_millis(record.seconds * 1000 / BEATS);
     for beat in 1.. {
         match stopped.recv_timeout(pause) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -387,4 +387,77 @@ fn host() -> String {
         .map(|name| name.trim().to_owned())
         .filter(|name| !name.is_empty())
         .unwrap_or_else(|| "this machine".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use super::{LEASE, Lease, Record};
+    use crate::store::StoreError;
+
+    /// A lease of another machine that nobody renews.
+    fn abandoned(directory: &Path) {
+        let record = Record { machine: "another".into(), ..Record::new(1) };
+        fs::write(directory.join(LEASE), serde_json::to_vec(&record).unwrap()).unwrap();
+    }
+
+    #[test]
+    fn one_of_many_heirs_inherits_and_the_others_see_it_alive() {
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path();
+            abandoned(path);
+            let acquire = || Lease::acquire(path, false, 1);
+            let outcomes: Vec<_> = std::thread::scope(|scope| {
+                let heirs: Vec<_> = (0..8).map(|_| scope.spawn(acquire)).collect();
+                heirs.into_iter().map(|heir| heir.join().unwrap()).collect()
+            });
+            let (held, refused): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(Result::is_ok);
+            assert_eq!(held.len(), 1);
+            for error in refused {
+                assert!(matches!(error, Err(StoreError::Locked { .. })), "{error:?}");
+            }
+            held.into_iter().for_each(|lease| lease.unwrap().check().unwrap());
+            // It is gone with its holder, and nothing else is left.
+            assert_eq!(fs::read_dir(path).unwrap().count(), 0);
+        }
+    }
+
+    #[test]
+    fn a_holder_that_lost_its_lease_cannot_go_on_nor_revive_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path();
+        let paused = Lease::acquire(path, false, 1).unwrap();
+        paused.check().unwrap();
+        // Another machine took over, as it does by renaming.
+        let next = Record { machine: "another".into(), ..Record::new(60) };
+        let heir = path.join("heir");
+        fs::write(&heir, serde_json::to_vec(&next).unwrap()).unwrap();
+        fs::rename(&heir, path.join(LEASE)).unwrap();
+        // Several beats of the first holder go by.
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let error = paused.check().unwrap_err().to_string();
+        assert!(error.contains(" was taken over by process "), "{error}");
+        assert_eq!(Record::read(&path.join(LEASE)).unwrap(), Some(next.clone()));
+        drop(paused);
+        assert_eq!(Record::read(&path.join(LEASE)).unwrap(), Some(next));
+    }
+
+    #[test]
+    fn a_lease_of_this_machine_without_its_lock_is_inherited_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let record = Record::new(60);
+        fs::write(folder.path().join(LEASE), serde_json::to_vec(&record).unwrap()).unwrap();
+        Lease::acquire(folder.path(), true, 60).unwrap().check().unwrap();
+    }
+
+    #[test]
+    fn a_claim_of_a_process_that_died_does_not_block() {
+        let folder = tempfile::tempdir().unwrap();
+        abandoned(folder.path());
+        fs::write(folder.path().join(super::CLAIM), "").unwrap();
+        Lease::acquire(folder.path(), false, 1).unwrap().check().unwrap();
+    }
 }

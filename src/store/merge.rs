@@ -12,10 +12,10 @@ use polars::prelude::*;
 use super::difference::{Difference, difference};
 use super::directory::ResultsDirectory;
 use super::inventory::set_id;
-use super::manifest::{Manifest, Writer};
+use super::manifest::{self, Manifest, Writer};
 use super::results::{Results, concatenated};
 use super::schema::sorted;
-use super::{RUNS, StoreError};
+use super::{RUNS, StoreError, part};
 use crate::study::Plan;
 
 /// Runs of a part set: enough for large files, few enough for the rows of a table to fit in memory.
@@ -71,7 +71,7 @@ pub fn merge_with(
     let Some(writer) = first.manifest.writer().cloned() else {
         return Err(StoreError::NothingToMerge { path: target.into() });
     };
-    let existing = super::manifest::exists(target);
+    let existing = manifest::exists(target);
     if existing {
         opened.insert(0, open(&target.to_owned())?);
     }
@@ -97,7 +97,7 @@ pub fn merge_with(
                     origins.insert(run, Origin { source, set });
                 }
                 Some(origin) => {
-                    drop(shared.entry((origin.source, source)).or_default().insert(run))
+                    shared.entry((origin.source, source)).or_default().insert(run);
                 }
             }
         }
@@ -208,6 +208,10 @@ fn rewrite(
         }
     }
     manifest.last_writer = 0;
+    if let Some(results) = opened.first() {
+        // As it was run, whatever the presets of this program are.
+        manifest.study = results.manifest.study.clone();
+    }
     directory.replace_manifest(manifest)
 }
 
@@ -227,22 +231,10 @@ fn rows_of(
     let mut frames = Vec::new();
     for ((source, set), runs) in wanted {
         if let Some(frame) = opened[source].part(name, set)? {
-            frames.push(of_runs(name, &frame, |run| runs.contains(run))?);
+            frames.push(part::of_runs(name, &frame, |run| runs.contains(run))?);
         }
     }
     concatenated(name, frames)
-}
-
-/// The rows of a table that belong to some runs.
-fn of_runs(
-    name: &str,
-    frame: &DataFrame,
-    belongs: impl Fn(&str) -> bool,
-) -> Result<DataFrame, StoreError> {
-    let failed = || StoreError::frame("read", name);
-    let ids = frame.column("run_id").and_then(Column::str).map_err(failed())?;
-    let mask: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(&belongs))).collect();
-    frame.filter(&mask).map_err(failed())
 }
 
 /// Rows in order of their key, columns in that of the study, others after them by name.
@@ -273,9 +265,8 @@ fn check_equal(a: &Results, b: &Results, runs: &BTreeSet<String>) -> Result<(), 
             continue;
         }
         let key: Vec<&str> = table.key.iter().map(String::as_str).collect();
-        let side = |results: &Results| -> Result<DataFrame, StoreError> {
-            of_runs(name, &results.table(name)?, |run| runs.contains(run))
-        };
+        let runs: BTreeSet<&str> = runs.iter().map(String::as_str).collect();
+        let side = |results: &Results| results.rows_of(name, &runs);
         if let Some(Difference { row, column, left, right, rows, of, .. }) =
             difference(name, &key, &side(a)?, &side(b)?, None)?
         {

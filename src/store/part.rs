@@ -164,6 +164,18 @@ fn said(panic: &(dyn Any + Send)) -> &str {
     text.and_then(|text| text.lines().next()).unwrap_or("polars cannot decode it")
 }
 
+/// The rows of a table that belong to some runs.
+pub(super) fn of_runs(
+    name: &str,
+    frame: &DataFrame,
+    belongs: impl Fn(&str) -> bool,
+) -> Result<DataFrame, StoreError> {
+    let failed = || StoreError::frame("read", name);
+    let ids = frame.column("run_id").and_then(Column::str).map_err(failed())?;
+    let mask: BooleanChunked = ids.iter().map(|id| Some(id.is_some_and(&belongs))).collect();
+    frame.filter(&mask).map_err(failed())
+}
+
 /// The ids of the runs in a part of `runs`.
 pub(super) fn run_ids(path: &Path, frame: &DataFrame) -> Result<Vec<String>, StoreError> {
     let damaged = |detail: String| StoreError::Damaged { path: path.into(), detail };

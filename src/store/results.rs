@@ -1,6 +1,6 @@
 //! A results directory that is being read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flags::nearest;
@@ -8,7 +8,7 @@ use polars::prelude::*;
 
 use super::inventory::{Inventory, part_name};
 use super::lock::Lock;
-use super::manifest::{FILE, Manifest, PartRecord, StudyRecord};
+use super::manifest::{FILE, Manifest, PartRecord, StudyRecord, Writer};
 use super::schema::{factor_column, runs_schema, sorted, table_schema};
 use super::{RUNS, StoreError, part};
 use crate::study::{Plan, StudyFile, plan};
@@ -106,6 +106,14 @@ impl Results {
         }
     }
 
+    /// Another results directory of the same study, read by this one's plan.
+    ///
+    /// # Errors
+    /// When it is no results directory of this version, or a part is damaged.
+    pub fn same_study_at(&self, path: &Path) -> Result<Self, StoreError> {
+        Self::planned(path, |_| Ok(self.plan.clone()))
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.directory
@@ -151,9 +159,18 @@ impl Results {
     /// # Errors
     /// When there is no such table, or a part is damaged.
     pub fn table(&self, name: &str) -> Result<DataFrame, StoreError> {
+        self.table_of(name, Ok)
+    }
+
+    /// A table of what is kept of each of its parts.
+    fn table_of(
+        &self,
+        name: &str,
+        keep: impl Fn(DataFrame) -> Result<DataFrame, StoreError>,
+    ) -> Result<DataFrame, StoreError> {
         let mut frames = Vec::new();
         for (path, record) in self.parts(name)? {
-            frames.push(part::read(&path, record, None)?);
+            frames.push(keep(part::read(&path, record, None)?)?);
         }
         let Some(mut frame) = concatenated(name, frames)? else { return Ok(self.empty(name)) };
         for (column, kind) in self.schema(name).iter() {
@@ -163,6 +180,14 @@ impl Results {
             }
         }
         sorted(&frame, name, &self.key(name))
+    }
+
+    /// The rows of some runs in a table, sorted by its key; otherwise as [`table`](Self::table).
+    ///
+    /// # Errors
+    /// When there is no such table, or a part is damaged.
+    pub fn rows_of(&self, name: &str, runs: &BTreeSet<&str>) -> Result<DataFrame, StoreError> {
+        self.table_of(name, |frame| part::of_runs(name, &frame, |run| runs.contains(run)))
     }
 
     /// A table by name as a lazy frame over its parts, in no particular order.
@@ -362,7 +387,7 @@ impl Results {
     }
 
     /// The parts of a table in complete sets, with their records where the manifest has them.
-    fn parts(&self, name: &str) -> Result<Vec<Part<'_>>, StoreError> {
+    pub(super) fn parts(&self, name: &str) -> Result<Vec<Part<'_>>, StoreError> {
         Ok(self.sets(name)?.into_iter().map(|(_, part)| part).collect())
     }
 
@@ -397,8 +422,20 @@ impl Results {
         schema_of(&self.plan, name)
     }
 
+    /// Whether a complete part set has a part of a table.
+    pub(super) fn has_part(&self, name: &str, set: &str) -> bool {
+        let tables = self.inventory.complete.get(set);
+        tables.is_some_and(|tables| tables.iter().any(|table| table == name))
+    }
+
+    /// The program and machine that wrote a part set; `None` where the manifest does not list it.
+    pub(crate) fn writer_of(&self, set: &str) -> Option<&Writer> {
+        let record = self.manifest.part(RUNS, set)?;
+        self.manifest.writers.get(record.writer)
+    }
+
     /// The part set of every stored run.
-    pub(super) fn stored(&self) -> Result<BTreeMap<String, String>, StoreError> {
+    pub(crate) fn stored(&self) -> Result<BTreeMap<String, String>, StoreError> {
         let mut stored = BTreeMap::new();
         for (id, (path, record)) in self.sets(RUNS)? {
             let frame = part::read(&path, record, Some(&["run_id"]))?;

@@ -122,6 +122,21 @@ pub struct Plan {
     pub members: Vec<Member>,
 }
 
+impl Plan {
+    /// The plan of some of the runs, by their position: the same study file, and these runs in their
+    /// order with the replicates that they provide.
+    pub fn keeping(&self, keep: impl Fn(usize) -> bool) -> Self {
+        let kept: Vec<usize> = (0..self.runs.len()).filter(|run| keep(*run)).collect();
+        let position: BTreeMap<usize, usize> =
+            kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let runs = kept.iter().map(|run| self.runs[*run].clone()).collect();
+        let members = self.members.iter().filter_map(|member| {
+            position.get(&member.run).map(|run| Member { run: *run, ..*member })
+        });
+        Self { file: self.file.clone(), runs, members: members.collect() }
+    }
+}
+
 /// Lists the runs of a study file.
 pub fn plan(file: StudyFile) -> Plan {
     let mut runs: Vec<Run> = Vec::new();

@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::plan::{Member, Plan};
+use super::plan::Plan;
 
 /// Folder of a results directory that holds a results directory for each shard.
 pub const SHARDS: &str = "shards";
@@ -136,15 +136,7 @@ impl Plan {
     /// their order.
     pub fn of_shard(&self, shard: Shard) -> Self {
         let shards = self.shard_of_runs(shard.count);
-        let own = |run: &usize| shards[*run] + 1 == shard.index.get();
-        let kept: Vec<usize> = (0..self.runs.len()).filter(own).collect();
-        let position: BTreeMap<usize, usize> =
-            kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
-        let runs = kept.iter().map(|run| self.runs[*run].clone()).collect();
-        let members = self.members.iter().filter_map(|member| {
-            position.get(&member.run).map(|run| Member { run: *run, ..*member })
-        });
-        Self { file: self.file.clone(), runs, members: members.collect() }
+        self.keeping(|run| shards[run] + 1 == shard.index.get())
     }
 }
 
