@@ -1,5 +1,7 @@
 //! Advantages and value targets of one agent, from its rollout and the values of its states.
 
+use serde::{Deserialize, Serialize};
+
 use super::config::{AgentConfig, RolloutBootstrap, TerminalSamples, TimeLimit, ValueTarget};
 use super::rollout::Rollout;
 
@@ -87,7 +89,7 @@ pub fn estimate(config: &AgentConfig, rollout: &Rollout, values: StateValues<'_>
 
 /// Running mean and variance of value targets: Chan's merge of batches, from mean 0, variance 1 and
 /// weight 1e-4.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TargetStatistics {
     mean: f64,
     variance: f64,

@@ -11,8 +11,9 @@ use super::config::{
     StdTransform, ValueClip,
 };
 use super::learner::{
-    Batch, CohortSpec, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, StepSize,
-    TARGET_COLUMNS, Targets, TrustRegionPlan, TrustRegionStep, UNBOUNDED, minibatch_sizes,
+    Batch, CohortSpec, EpochPlan, Evaluation, Learner, LearnerError, MinibatchMetrics, Moments,
+    OptimizerState, StepSize, TARGET_COLUMNS, Targets, TrustRegionPlan, TrustRegionStep, UNBOUNDED,
+    minibatch_sizes,
 };
 use crate::device::LearnerDevice;
 use crate::math;
@@ -742,11 +743,52 @@ impl Learner for AutodiffLearner {
         let (policy_len, value_len) = (self.layout.policy_len, self.layout.value_len);
         Ok((0..self.agents)
             .map(|agent| Parameters {
-                policy: policy[agent * policy_len..(agent + 1) * policy_len].to_vec(),
-                value: value[agent * value_len..(agent + 1) * value_len].to_vec(),
+                policy: row(&policy, agent, policy_len),
+                value: row(&value, agent, value_len),
             })
             .collect())
     }
+
+    fn optimizer_states(&mut self) -> Result<Vec<OptimizerState>, LearnerError> {
+        let moments = |group: &Group| {
+            let first = read(group.first_moment.clone(), "reading moments")?;
+            let second = read(group.second_moment.clone(), "reading moments")?;
+            Ok((first, second))
+        };
+        let of = |(first, second): &(Vec<f32>, Vec<f32>), agent, len| Moments {
+            first: row(first, agent, len),
+            second: row(second, agent, len),
+        };
+        let policy = moments(&self.policy)?;
+        let value = self.value.as_ref().map(moments).transpose()?.unwrap_or_default();
+        Ok((0..self.agents)
+            .map(|agent| OptimizerState {
+                policy: of(&policy, agent, self.layout.policy_len),
+                value: of(&value, agent, self.layout.value_len),
+            })
+            .collect())
+    }
+
+    fn set_optimizer_states(&mut self, states: &[OptimizerState]) {
+        let (place, agents) = (&self.place, self.agents);
+        let set = |group: &mut Group, len: usize, of: fn(&OptimizerState) -> &Moments| {
+            let gather = |pick: fn(&Moments) -> &Vec<f32>| {
+                let values = states.iter().flat_map(|state| pick(of(state)).iter().copied());
+                place.tensor(values.collect(), [agents, len])
+            };
+            group.first_moment = gather(|moments| &moments.first);
+            group.second_moment = gather(|moments| &moments.second);
+        };
+        set(&mut self.policy, self.layout.policy_len, |state| &state.policy);
+        if let Some(value) = &mut self.value {
+            set(value, self.layout.value_len, |state| &state.value);
+        }
+    }
+}
+
+/// One row of a matrix `[agents, parameters]`.
+fn row(values: &[f32], agent: usize, len: usize) -> Vec<f32> {
+    values[agent * len..(agent + 1) * len].to_vec()
 }
 
 fn metrics_of(values: &[f32]) -> MinibatchMetrics {

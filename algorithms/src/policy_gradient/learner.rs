@@ -5,6 +5,8 @@
 //! evaluates networks on a batch and takes one optimiser step a minibatch. The reference
 //! implementation is [`super::autodiff::AutodiffLearner`]; another one has to agree with it.
 
+use serde::{Deserialize, Serialize};
+
 use super::config::AgentConfig;
 use crate::network::{NetworkShape, Parameters};
 
@@ -131,7 +133,7 @@ pub struct TrustRegionPlan<'a> {
 }
 
 /// What one agent's trust-region step looked like.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrustRegionStep {
     /// Surrogate objective before the step.
     pub surrogate: f32,
@@ -169,6 +171,24 @@ pub struct LearnerError {
     pub reason: String,
 }
 
+/// Running means of gradients and of their squares, as Adam keeps them, of one parameter vector.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moments {
+    /// Mean of the gradients.
+    pub first: Vec<f32>,
+    /// Mean of their squares.
+    pub second: Vec<f32>,
+}
+
+/// What the optimiser of one agent keeps from step to step, by group.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OptimizerState {
+    /// Of the policy's vector.
+    pub policy: Moments,
+    /// Of the value function's vector; empty where networks are shared.
+    pub value: Moments,
+}
+
 /// Updates the networks of a cohort.
 pub trait Learner {
     /// Takes the batch of an iteration.
@@ -204,6 +224,16 @@ pub trait Learner {
     /// # Errors
     /// When the device fails.
     fn parameters(&mut self) -> Result<Vec<Parameters>, LearnerError>;
+
+    /// What the optimiser keeps of every agent.
+    ///
+    /// # Errors
+    /// When the device fails.
+    fn optimizer_states(&mut self) -> Result<Vec<OptimizerState>, LearnerError>;
+
+    /// Goes on with what the optimiser kept of every agent earlier; the vectors are as long as the
+    /// parameters'.
+    fn set_optimizer_states(&mut self, states: &[OptimizerState]);
 }
 
 /// What a learner needs to know of a cohort when it starts.

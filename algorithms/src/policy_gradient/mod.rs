@@ -2,6 +2,7 @@
 
 pub mod advantages;
 pub mod autodiff;
+pub mod checkpoint;
 pub mod config;
 pub mod diagnostics;
 pub mod learner;

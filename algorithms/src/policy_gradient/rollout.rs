@@ -5,10 +5,11 @@
 //! iteration alone.
 
 use envs::{
-    Action, ActionSpace, EnvError, Environment, ObservationNormalizer, Purpose, RewardNormalizer,
-    Streams, fill_standard_normal,
+    Action, ActionSpace, EnvError, EnvState, Environment, ObservationNormalizer, Purpose,
+    RewardNormalizer, Streams, fill_standard_normal,
 };
 use rand::RngExt;
+use serde::{Deserialize, Serialize};
 
 use super::config::{ActionTransform, EnvironmentReset, StdTransform};
 use super::validate::ValidAgentConfig;
@@ -39,7 +40,7 @@ pub struct Rollout {
 }
 
 /// A finished episode.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Episode {
     /// Copy of the environment that it took place in.
     pub environment: u32,
@@ -213,6 +214,61 @@ impl Lane {
     }
 }
 
+/// One environment of an agent between two iterations: everything that acting needs to go on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LaneState {
+    /// The environment.
+    pub environment: EnvState,
+    /// Normalisation of its observations.
+    pub observations: ObservationNormalizer,
+    /// Normalisation of its rewards.
+    pub rewards: RewardNormalizer,
+    /// The latest observation, `[observation_dim]`.
+    pub raw: Vec<f64>,
+    /// The same as the policy sees it, `[observation_dim]`.
+    pub observation: Vec<f32>,
+    /// Sum of rewards of the episode in progress.
+    pub episode_return: f64,
+    /// Steps of the episode in progress.
+    pub episode_length: u32,
+    /// Whether the first episode has begun.
+    pub started: bool,
+    /// Seed of the first episode.
+    pub seed: u64,
+}
+
+/// Why an agent cannot go on from the states of its environments.
+#[derive(Debug, thiserror::Error)]
+pub enum RestoreError {
+    /// They do not fit the configuration.
+    #[error("{0}")]
+    Unfit(String),
+    /// An environment refused.
+    #[error(transparent)]
+    Environment(#[from] EnvError),
+}
+
+impl LaneState {
+    /// Whether it can be a state of an agent's lane with this configuration.
+    fn check(&self, config: &ValidAgentConfig) -> Result<(), RestoreError> {
+        let unfit = |what: &str| Err(RestoreError::Unfit(what.to_owned()));
+        let dim = config.env().observation_dim;
+        let normalized = self.observations.mean_and_scale();
+        if self.raw.len() != dim || self.observation.len() != dim {
+            return unfit("an observation has another length than the environment's");
+        }
+        if self.observations.variant() != config.observation_normalization
+            || normalized.is_some_and(|(mean, scale)| mean.len() != dim || scale.len() != dim)
+        {
+            return unfit("the statistics of observations do not fit the configuration");
+        }
+        if self.rewards.variant() != config.reward_scaling {
+            return unfit("the statistics of rewards do not fit the configuration");
+        }
+        Ok(())
+    }
+}
+
 /// One agent acting: its policy runner and its environments.
 pub struct Agent {
     actor: Actor,
@@ -221,7 +277,7 @@ pub struct Agent {
 }
 
 /// How a policy is evaluated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum EvaluationMode {
     /// The mean action, or the most likely choice.
     Deterministic,
@@ -269,6 +325,55 @@ impl Agent {
             })
             .collect::<Result<_, EnvError>>()?;
         Ok(Self { actor: Actor::new(config), lanes, streams })
+    }
+
+    /// Its environments as they stand, to go on from later with [`restore`](Self::restore).
+    pub fn lanes(&self) -> Vec<LaneState> {
+        self.lanes
+            .iter()
+            .map(|lane| LaneState {
+                environment: lane.environment.state(),
+                observations: lane.observations.clone(),
+                rewards: lane.rewards.clone(),
+                raw: lane.raw.clone(),
+                observation: lane.observation.clone(),
+                episode_return: lane.episode_return,
+                episode_length: lane.episode_length,
+                started: lane.started,
+                seed: lane.seed,
+            })
+            .collect()
+    }
+
+    /// Puts its environments into states from earlier, of an agent with the same configuration and
+    /// streams.
+    ///
+    /// # Errors
+    /// When the states do not fit the configuration. The agent is then of no use.
+    pub fn restore(&mut self, states: &[LaneState]) -> Result<(), RestoreError> {
+        if states.len() != self.lanes.len() {
+            return Err(RestoreError::Unfit(format!(
+                "there are states of {} environments instead of {}",
+                states.len(),
+                self.lanes.len()
+            )));
+        }
+        for (lane, state) in self.lanes.iter_mut().zip(states) {
+            state.check(&self.actor.config)?;
+            if state.seed != lane.seed {
+                let what = "its environments were seeded for another replicate".to_owned();
+                return Err(RestoreError::Unfit(what));
+            }
+            lane.environment.set_state(&state.environment)?;
+            lane.observations = state.observations.clone();
+            lane.rewards = state.rewards.clone();
+            lane.raw.clone_from(&state.raw);
+            lane.observation.clone_from(&state.observation);
+            lane.episode_return = state.episode_return;
+            lane.episode_length = state.episode_length;
+            lane.started = state.started;
+        }
+        Ok(())
     }
 
     /// The agent's configuration.

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use envs::{EnvError, Purpose, Streams};
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use super::autodiff::AutodiffLearner;
+use super::checkpoint::Checkpoint;
 use super::diagnostics::{self, Diagnostics, Moment};
-use super::learner::{CohortSpec, Learner, LearnerError, Phase};
-use super::rollout::{ActError, Agent, Episode, EvaluationMode, Rollout};
+use super::learner::{CohortSpec, Learner, LearnerError, OptimizerState, Phase};
+use super::rollout::{ActError, Agent, Episode, EvaluationMode, RestoreError, Rollout};
 use super::trained::TrainedPolicy;
 use super::update::{Shuffle, Update, UpdateMetrics, UpdateState};
 use super::validate::ValidAgentConfig;
@@ -35,7 +37,7 @@ pub struct Resources {
 }
 
 /// One agent's iteration.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Iteration {
     /// Its number, from zero.
     pub number: u32,
@@ -54,7 +56,7 @@ pub struct Iteration {
 }
 
 /// What one agent's training left.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Training {
     /// Its iterations, up to the one in which it diverged.
     pub iterations: Vec<Iteration>,
@@ -65,6 +67,7 @@ pub struct Training {
     /// What was measured beside training.
     pub diagnostics: Diagnostics,
     /// What it learned; `None` where it diverged.
+    #[serde(skip)]
     pub policy: Option<TrainedPolicy>,
 }
 
@@ -80,6 +83,46 @@ pub enum TrainError {
     /// The learner failed.
     #[error(transparent)]
     Learner(#[from] LearnerError),
+    /// The agents do not go on from their checkpoints.
+    #[error("the checkpoints do not fit the agents: {0}")]
+    Start(String),
+}
+
+/// What happens after an iteration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Whether [`Supervisor::keep`] is given a checkpoint of every agent.
+    pub checkpoint: bool,
+    /// Whether the cohort stops there.
+    pub stop: bool,
+}
+
+/// Watches a cohort, and decides when it is kept and when it stops.
+pub trait Supervisor {
+    /// Sees every agent's latest iteration (`None` once it diverged).
+    fn observe(&mut self, latest: &[Option<&Iteration>]) -> Decision;
+
+    /// Whether [`keep`](Self::keep) is also given the agents as they are at the end, before they
+    /// are evaluated.
+    fn keeps_last(&self) -> bool;
+
+    /// Takes checkpoints of all agents, diverged ones too, in their order.
+    fn keep(&mut self, checkpoints: Vec<Checkpoint>);
+}
+
+/// Observes and keeps nothing.
+struct Unsupervised<'a>(&'a mut dyn FnMut(&[Option<&Iteration>]) -> ControlFlow<()>);
+
+impl Supervisor for Unsupervised<'_> {
+    fn observe(&mut self, latest: &[Option<&Iteration>]) -> Decision {
+        Decision { checkpoint: false, stop: (self.0)(latest).is_break() }
+    }
+
+    fn keeps_last(&self) -> bool {
+        false
+    }
+
+    fn keep(&mut self, _: Vec<Checkpoint>) {}
 }
 
 /// Shuffles drawn from the agents' streams.
@@ -122,7 +165,8 @@ impl Shuffle for StreamShuffle<'_> {
     }
 }
 
-/// Trains the agents of a cohort together; their configurations have equal cohort keys.
+/// Trains the agents of a cohort together from their seeds; their configurations have equal cohort
+/// keys.
 ///
 /// `observe` sees every agent's latest iteration (`None` once it diverged) and may stop the
 /// cohort.
@@ -134,6 +178,25 @@ pub fn train(
     resources: &Resources,
     observe: &mut dyn FnMut(&[Option<&Iteration>]) -> ControlFlow<()>,
 ) -> Result<Vec<Training>, TrainError> {
+    train_from(specs, Vec::new(), resources, &mut Unsupervised(observe))
+}
+
+/// Trains the agents of a cohort together, from their seeds or from checkpoints; their
+/// configurations have equal cohort keys.
+///
+/// `start` is empty, or has one checkpoint an agent, all after the same iteration. What comes out is
+/// then the same, bit for bit, as without the interruption, in whatever cohorts the agents were
+/// before; only times are those that were measured.
+///
+/// # Errors
+/// When stopped, when the checkpoints do not fit, or when an environment or the device fails. An
+/// agent that diverges is no error.
+pub fn train_from(
+    specs: &[AgentSpec],
+    start: Vec<Checkpoint>,
+    resources: &Resources,
+    supervisor: &mut dyn Supervisor,
+) -> Result<Vec<Training>, TrainError> {
     let Some(first) = specs.first().map(|spec| &spec.config) else { return Ok(Vec::new()) };
     debug_assert!(specs.iter().all(|spec| spec.config.cohort_key() == first.cohort_key()));
     let shape = first.network_shape();
@@ -143,14 +206,12 @@ pub fn train(
         .iter()
         .map(|spec| Agent::new(&spec.config, spec.streams))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut parameters: Vec<Parameters> = specs
-        .iter()
-        .map(|spec| {
-            Parameters::initialize(&layout, &spec.config.initialization(), |layer| {
-                spec.streams.rng(Purpose::Init, layer)
-            })
-        })
-        .collect();
+    let start = if start.is_empty() {
+        Start::fresh(specs, &layout)
+    } else {
+        Start::restored(start, &layout, &mut agents)?
+    };
+    let Start { done, mut parameters, optimizers, mut states, mut trainings } = start;
     let mut learner = AutodiffLearner::new(
         &CohortSpec {
             shape: shape.clone(),
@@ -159,11 +220,14 @@ pub fn train(
         },
         &resources.device,
     );
-    let mut states = vec![UpdateState::default(); specs.len()];
-    let mut trainings = vec![Training::default(); specs.len()];
-    let mut alive = vec![true; specs.len()];
+    if let Some(optimizers) = optimizers {
+        learner.set_optimizer_states(&optimizers);
+    }
+    let mut alive: Vec<bool> =
+        trainings.iter().map(|training| training.diverged.is_none()).collect();
+    let mut reached = done;
 
-    for number in 0..first.iterations() {
+    for number in done as usize..first.iterations() {
         // Iterations are far fewer than 2^32.
         #[allow(clippy::cast_possible_truncation)]
         let label = number as u32;
@@ -266,9 +330,31 @@ pub fn train(
             .zip(&trainings)
             .map(|(present, training)| training.iterations.last().filter(|_| present))
             .collect();
-        if observe(&latest).is_break() {
+        let decision = supervisor.observe(&latest);
+        reached = label + 1;
+        if decision.checkpoint {
+            supervisor.keep(checkpoints(
+                reached,
+                &agents,
+                &parameters,
+                &learner.optimizer_states()?,
+                &states,
+                &trainings,
+            ));
+        }
+        if decision.stop {
             return Err(TrainError::Interrupted);
         }
+    }
+    if supervisor.keeps_last() {
+        supervisor.keep(checkpoints(
+            reached,
+            &agents,
+            &parameters,
+            &learner.optimizer_states()?,
+            &states,
+            &trainings,
+        ));
     }
     let evaluated = on_threads(&mut agents, resources.threads, |index, agent| {
         if alive[index] { evaluate(agent, &parameters[index]) } else { Ok(Evaluated::default()) }
@@ -298,6 +384,102 @@ fn trained_policy(
         parameters,
         observations: observations.clone(),
     })
+}
+
+/// Where a cohort begins.
+struct Start {
+    /// Iterations that are done.
+    done: u32,
+    parameters: Vec<Parameters>,
+    /// `None` where no step was taken.
+    optimizers: Option<Vec<OptimizerState>>,
+    states: Vec<UpdateState>,
+    trainings: Vec<Training>,
+}
+
+impl Start {
+    /// From the seeds.
+    fn fresh(specs: &[AgentSpec], layout: &Layout) -> Self {
+        let parameters = specs
+            .iter()
+            .map(|spec| {
+                Parameters::initialize(layout, &spec.config.initialization(), |layer| {
+                    spec.streams.rng(Purpose::Init, layer)
+                })
+            })
+            .collect();
+        Self {
+            done: 0,
+            parameters,
+            optimizers: None,
+            states: vec![UpdateState::default(); specs.len()],
+            trainings: vec![Training::default(); specs.len()],
+        }
+    }
+
+    /// From one checkpoint an agent.
+    fn restored(
+        checkpoints: Vec<Checkpoint>,
+        layout: &Layout,
+        agents: &mut [Agent],
+    ) -> Result<Self, TrainError> {
+        let unfit = |what: &str| TrainError::Start(what.to_owned());
+        let done = checkpoints.first().map_or(0, |checkpoint| checkpoint.iterations_done);
+        if checkpoints.len() != agents.len() {
+            return Err(unfit("their numbers differ"));
+        }
+        let (policy, value) = (layout.policy_len, layout.value_len);
+        let mut optimizers = Vec::with_capacity(agents.len());
+        let (mut parameters, mut states, mut trainings) = (Vec::new(), Vec::new(), Vec::new());
+        for (agent, checkpoint) in agents.iter_mut().zip(checkpoints) {
+            let OptimizerState { policy: policy_moments, value: value_moments } =
+                &checkpoint.optimizer;
+            if checkpoint.iterations_done != done {
+                return Err(unfit("they are not all after the same iteration"));
+            }
+            if [&checkpoint.parameters.policy, &policy_moments.first, &policy_moments.second]
+                .iter()
+                .any(|vector| vector.len() != policy)
+                || [&checkpoint.parameters.value, &value_moments.first, &value_moments.second]
+                    .iter()
+                    .any(|vector| vector.len() != value)
+            {
+                return Err(unfit("the networks have other sizes"));
+            }
+            agent.restore(&checkpoint.lanes).map_err(|error| match error {
+                RestoreError::Unfit(what) => TrainError::Start(what),
+                RestoreError::Environment(error) => error.into(),
+            })?;
+            parameters.push(checkpoint.parameters);
+            optimizers.push(checkpoint.optimizer);
+            states.push(checkpoint.update);
+            trainings.push(checkpoint.training);
+        }
+        Ok(Self { done, parameters, optimizers: Some(optimizers), states, trainings })
+    }
+}
+
+/// Checkpoints of all agents between two iterations.
+fn checkpoints(
+    iterations_done: u32,
+    agents: &[Agent],
+    parameters: &[Parameters],
+    optimizers: &[OptimizerState],
+    states: &[UpdateState],
+    trainings: &[Training],
+) -> Vec<Checkpoint> {
+    agents
+        .iter()
+        .enumerate()
+        .map(|(index, agent)| Checkpoint {
+            iterations_done,
+            parameters: parameters[index].clone(),
+            optimizer: optimizers[index].clone(),
+            update: states[index],
+            lanes: agent.lanes(),
+            training: trainings[index].clone(),
+        })
+        .collect()
 }
 
 type Rolled = Option<(Result<Rollout, ActError>, Duration)>;

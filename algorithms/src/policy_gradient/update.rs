@@ -3,6 +3,8 @@
 //! Advantages, targets, shuffles, step sizes and early stops are decided here, on the host, for
 //! each agent by its own configuration.
 
+use serde::{Deserialize, Serialize};
+
 use super::advantages::{Advantages, StateValues, TargetStatistics, estimate, explained_variance};
 use super::config::{
     AdamEpsilonPlacement, AdvantageNormalization, Algorithm, Optimizer, RatioClip, UpdateSchedule,
@@ -20,7 +22,7 @@ const ADAM_BETA1: f64 = 0.9;
 const ADAM_BETA2: f64 = 0.999;
 
 /// What an agent carries from one iteration's update to the next, beside its parameters.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UpdateState {
     /// Optimiser steps of the policy's group so far.
     pub policy_steps: u64,
@@ -31,7 +33,7 @@ pub struct UpdateState {
 }
 
 /// What one agent's update looked like.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct UpdateMetrics {
     /// Mean clipped surrogate loss over the iteration's minibatches, without the entropy bonus.
     pub policy_loss: f64,
@@ -68,7 +70,7 @@ pub struct UpdateMetrics {
 }
 
 /// What one agent's trust-region step looked like.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrustRegionMetrics {
     /// Largest mean KL allowed, nats.
     pub max_kl: f64,

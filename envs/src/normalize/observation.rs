@@ -112,6 +112,24 @@ impl ObservationNormalizer {
         }
     }
 
+    /// Mean of each component, and the number that its distance from the mean is divided by (its
+    /// epsilon included); `None` where observations are not normalised.
+    #[must_use]
+    pub fn mean_and_scale(&self) -> Option<(Vec<f64>, Vec<f64>)> {
+        match &self.statistics {
+            Statistics::None => None,
+            Statistics::Release(statistics) => {
+                let scale = statistics.std().map(|std| std + EPSILON).collect();
+                Some((statistics.mean().to_vec(), scale))
+            }
+            Statistics::Gymnasium(statistics) => {
+                let variance = statistics.variance().iter();
+                let scale = variance.map(|variance| (variance + EPSILON).sqrt()).collect();
+                Some((statistics.mean().to_vec(), scale))
+            }
+        }
+    }
+
     /// Stops taking observations into account.
     pub fn freeze(&mut self) {
         self.frozen = true;

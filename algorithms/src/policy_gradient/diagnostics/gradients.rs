@@ -1,6 +1,7 @@
 //! How well estimates of the policy gradient agree, and what baselines do for them.
 
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 
 use super::super::config::AdvantageNormalization;
 use super::super::learner::{
@@ -13,7 +14,7 @@ use super::{Diagnostics, Halt, Moment, Use, mean, returns};
 use crate::network::{Parameters, to_f32};
 
 /// One estimate of the surrogate's gradient before an update.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct GradientRow {
     /// The iteration.
     pub iteration: u32,
@@ -32,7 +33,7 @@ pub struct GradientRow {
 }
 
 /// What stands for the value function in an advantage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Baseline {
     /// Zero.
     None,
@@ -50,7 +51,7 @@ impl Baseline {
 
 /// One estimate of the surrogate's gradient before an update, with one of three baselines; the
 /// three use the same data.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BaselineRow {
     /// The iteration.
     pub iteration: u32,

@@ -2,6 +2,7 @@
 
 use envs::fill_standard_normal;
 use rand::RngExt as _;
+use serde::{Deserialize, Serialize};
 
 use super::super::config::AdvantageNormalization;
 use super::super::rollout::{ActError, Rollout};
@@ -16,7 +17,7 @@ const LENGTH: f64 = 3.0;
 const DIRECTION_NORM: f64 = 2.0;
 
 /// One point of a landscape.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LandscapeRow {
     /// The iteration whose update it surrounds.
     pub iteration: u32,

@@ -10,6 +10,7 @@
 
 use envs::{EnvError, Purpose, Streams};
 use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
 
 use super::learner::LearnerError;
 use super::rollout::{ActError, Agent, Rollout};
@@ -28,7 +29,7 @@ pub use landscapes::LandscapeRow;
 pub use updates::{Distance, TrustRegionRow, ValueError, ValueErrorRow};
 
 /// Measurements of one agent, in order of time.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostics {
     /// How far updates moved the policy.
     pub trust_region: Vec<TrustRegionRow>,

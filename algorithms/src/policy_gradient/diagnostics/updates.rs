@@ -1,5 +1,7 @@
 //! What an update did: to the policy, and to the value function.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::advantages::TargetStatistics;
 use super::super::autodiff::read;
 use super::super::rollout::Rollout;
@@ -9,7 +11,7 @@ use super::{Diagnostics, Halt, Moment, Use, mean, returns};
 use crate::network::Parameters;
 
 /// How far one update moved the policy on some data.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Distance {
     /// Mean KL(before || after), nats.
     pub kl: f64,
@@ -20,7 +22,7 @@ pub struct Distance {
 }
 
 /// How far an update moved the policy.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrustRegionRow {
     /// The iteration.
     pub iteration: u32,
@@ -31,7 +33,7 @@ pub struct TrustRegionRow {
 }
 
 /// How far values are from what they should be.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ValueError {
     /// Mean of |value - truth| / |truth|; `None` without samples whose truth is known.
     pub relative: Option<f64>,
@@ -51,7 +53,7 @@ impl ValueError {
 }
 
 /// The error of the value function after an update.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ValueErrorRow {
     /// The iteration.
     pub iteration: u32,
