@@ -14,7 +14,7 @@ use comfy_table::{ContentArrangement, LineStyle, Table, TableStyle};
 use serde_json::json;
 
 use super::{DeviceArg, default_workers};
-use crate::execute::{Options, schedule};
+use crate::execute::{CheckpointOptions, Options, schedule};
 use crate::studies::{CohortContext, Device, Study, StudyError};
 use crate::study::{Cohort, Plan, Run, RunId, Shard, StudyFile, plan};
 
@@ -64,6 +64,7 @@ pub fn execute(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error
         device: args.device.resolve(),
         workers: args.workers.map_or_else(default_workers, usize::from),
         cohort_width: args.cohort_width.map(usize::from),
+        checkpoints: CheckpointOptions::default(),
     };
     let runs: Vec<&Run> = plan.runs.iter().collect();
     let cohorts = schedule(plan.file.study, &runs, &options);
@@ -184,6 +185,7 @@ fn measure(
         threads,
         stop: &stop,
         progress: &|_| {},
+        checkpoints: None,
     };
     let timed = |runs: &[Run]| -> Result<(f64, f64), StudyError> {
         let cohort: Vec<&Run> = runs.iter().collect();

@@ -13,9 +13,9 @@ use clap::Args;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 
 use super::{DeviceArg, default_workers};
-use crate::execute::{self, Observer, Options};
+use crate::execute::{self, CheckpointOptions, Observer, Options};
 use crate::report;
-use crate::store::{ResultsDirectory, RunEnvironment};
+use crate::store::{ResultsDirectory, RunEnvironment, describe_progress};
 use crate::studies::{Device, Progress};
 use crate::study::{Shard, StudyFile, plan};
 
@@ -39,9 +39,36 @@ pub struct RunArgs {
     /// Train only this part of the runs, such as 2/8, in DIR/shards/2-of-8; `ceteris merge` unites them
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// How often runs in training are kept, so that a run killed in its middle continues there:
+    /// 30s, 10m, 2h or off; Ctrl-C and SIGTERM keep them, too, unless off
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = every)]
+    pub checkpoint_every: Every,
+    /// Keep every trained run in DIR/checkpoints: parameters and normalisers
+    #[arg(long)]
+    pub keep_checkpoints: bool,
     /// Do not write a report at the end
     #[arg(long)]
     pub no_report: bool,
+}
+
+/// Time between checkpoints; `None` when they are off.
+pub type Every = Option<Duration>;
+
+/// Reads a time such as 90s, 10m or 2h, or `off`.
+fn every(text: &str) -> Result<Every, String> {
+    if text == "off" {
+        return Ok(None);
+    }
+    let wrong = || format!("expected a time such as 30s, 10m or 2h, or off, not {text:?}");
+    let seconds = match text.chars().last() {
+        Some('s') => 1,
+        Some('m') => 60,
+        Some('h') => 3600,
+        _ => return Err(wrong()),
+    };
+    // The unit is one byte.
+    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
 }
 
 /// Exit status of an interrupted run, as shells give it for Ctrl-C.
@@ -66,6 +93,10 @@ pub fn execute(
         device: args.device.resolve(),
         workers: args.workers.map_or_else(default_workers, usize::from),
         cohort_width: args.cohort_width.map(usize::from),
+        checkpoints: CheckpointOptions {
+            every: args.checkpoint_every,
+            keep_last: args.keep_checkpoints,
+        },
     };
     let stop = stop_on_interrupt()?;
     let environment = environment(&options.device);
@@ -83,6 +114,15 @@ pub fn execute(
         line.push_str(&format!(", {} were there already", summary.skipped));
     }
     if summary.interrupted {
+        let kept = ResultsDirectory::read(&path)
+            .and_then(|results| {
+                Ok(results.in_training()?.into_iter().map(|(_, info)| info).collect::<Vec<_>>())
+            })
+            .unwrap_or_default();
+        let verbs = ["is kept in its middle", "are kept in their middle"];
+        if let Some(kept) = describe_progress(verbs, &kept) {
+            line.push_str(&format!(", {kept}"));
+        }
         writeln!(out, "interrupted: {line}; run the same command again to continue")?;
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -249,6 +289,34 @@ impl Observer for Live {
         cohorts.headlines.remove(&cohort);
         if self.interactive {
             self.bar.set_message(self.message(&cohorts.headlines));
+        }
+    }
+
+    fn note(&self, text: &str) {
+        // A note that cannot be printed is no reason to stop training.
+        self.bar.suspend(|| {
+            let _ = writeln!(std::io::stderr(), "{text}");
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::every;
+
+    #[test]
+    fn times_are_read() {
+        let seconds = |seconds| Ok(Some(Duration::from_secs(seconds)));
+        assert_eq!(every("0s"), seconds(0));
+        assert_eq!(every("90s"), seconds(90));
+        assert_eq!(every("10m"), seconds(600));
+        assert_eq!(every("2h"), seconds(7200));
+        assert_eq!(every("off"), Ok(None));
+        for wrong in ["", "m", "10", "-1s", "1.5h", "10 m", "10µ", "99999999999s"] {
+            let expected = format!("expected a time such as 30s, 10m or 2h, or off, not {wrong:?}");
+            assert_eq!(every(wrong), Err(expected));
         }
     }
 }

@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::json;
 
-use crate::store::{Results, ResultsDirectory, Writer};
+use crate::store::{Results, ResultsDirectory, Writer, describe_progress};
+use crate::studies::CheckpointInfo;
 
 /// Shows how far a study is, and what wrote its results.
 #[derive(Args, Clone, Debug)]
@@ -84,6 +85,7 @@ struct Status {
     /// Runs that arms share count once.
     total: Count,
     not_in_study: usize,
+    in_training: Vec<CheckpointInfo>,
     writing: Option<String>,
 }
 
@@ -101,7 +103,8 @@ impl Status {
             total.add(status(run));
         }
         let not_in_study = statuses.len() - total.finished - total.diverged;
-        Ok(Self { arms, total, not_in_study, writing: results.writing()? })
+        let in_training = results.in_training()?.into_iter().map(|(_, info)| info).collect();
+        Ok(Self { arms, total, not_in_study, in_training, writing: results.writing()? })
     }
 
     fn write_text(&self, results: &Results, out: &mut dyn Write) -> std::io::Result<()> {
@@ -127,6 +130,11 @@ impl Status {
                 out,
                 "{shared} replicates share their run with another arm's; `all runs` counts it once."
             )?;
+        }
+        if let Some(line) =
+            describe_progress(["has a checkpoint", "have a checkpoint"], &self.in_training)
+        {
+            writeln!(out, "{line}.")?;
         }
         if self.not_in_study > 0 {
             writeln!(
@@ -191,6 +199,10 @@ impl Status {
             },
             "arms": arms,
             "runs": count(&self.total),
+            "in_training": self.in_training.iter().map(|info| json!({
+                "iterations_done": info.done,
+                "iterations": info.total,
+            })).collect::<Vec<_>>(),
             "not_in_study": self.not_in_study,
             "incomplete_part_sets": results.incomplete(),
             "writing": self.writing,

@@ -8,9 +8,16 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
+use self::checkpoints::{CohortCheckpoints, Started};
 use crate::store::{ResultsDirectory, StoreError};
-use crate::studies::{CohortContext, Device, Progress, RunStatus, Study, StudyError};
-use crate::study::{Cohort, Plan, Run, cohorts};
+use crate::studies::{
+    CohortContext, CohortOutcome, Device, Progress, RunStatus, Study, StudyError,
+};
+use crate::study::{Cohort, Plan, Position, Run, cohorts_at};
+
+mod checkpoints;
+
+pub use checkpoints::CheckpointOptions;
 
 /// How to execute.
 #[derive(Clone, Debug)]
@@ -21,6 +28,8 @@ pub struct Options {
     pub workers: usize,
     /// Most runs in a cohort; `None` takes what suits the device.
     pub cohort_width: Option<usize>,
+    /// What is kept of runs beside their results.
+    pub checkpoints: CheckpointOptions,
 }
 
 /// What an execution did.
@@ -62,6 +71,16 @@ pub trait Observer: Sync {
     fn progress(&self, cohort: usize, progress: Progress);
     /// A cohort was committed.
     fn committed(&self, cohort: usize, finished: usize, diverged: usize);
+    /// Something that the user may want to know; a sentence.
+    fn note(&self, text: &str);
+}
+
+/// What workers hand to the thread that writes.
+enum Message<'a> {
+    /// A cohort is done.
+    Trained(usize, Vec<&'a Run>, CohortOutcome),
+    /// Runs are to be kept as they are now.
+    Keep(checkpoints::Keep),
 }
 
 /// Trains what a results directory does not have yet.
@@ -79,10 +98,10 @@ pub fn execute(
     let todo: Vec<&Run> =
         plan.runs.iter().filter(|run| !directory.recorded().contains(&run.id)).collect();
     let mut summary = Summary { skipped: plan.runs.len() - todo.len(), ..Summary::default() };
-    let steps = todo.iter().map(|run| study.cost(&run.configuration).steps).sum();
-    observer.begin(steps, todo.len(), summary.skipped);
+    let started = Started::find(plan, &todo, directory, observer);
+    observer.begin(steps_left(study, &todo, &started), todo.len(), summary.skipped);
 
-    let schedule = schedule(study, &todo, options);
+    let schedule = schedule_at(study, &todo, &|run| started.position(run), options);
     // A GPU is one device: its cohorts go one after another, each with every thread for its actors.
     let lanes = match options.device {
         Device::Cpu => options.workers.clamp(1, schedule.len().max(1)),
@@ -98,21 +117,26 @@ pub fn execute(
         for _ in 0..lanes {
             let sender = sender.clone();
             let (todo, next, halt, failure) = (&todo, &next, &halt, &failure);
+            let started = &started;
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) && !halt.load(Ordering::Relaxed) {
                     let Some((number, cohort)) = lock(next).next() else { break };
                     let runs: Vec<&Run> = cohort.runs.iter().map(|index| todo[*index]).collect();
+                    let checkpoints =
+                        CohortCheckpoints::new(&runs, started, options, stop, sender.clone());
                     let context = CohortContext {
                         study_seed: plan.file.seed,
                         device: options.device.clone(),
                         threads,
                         stop,
                         progress: &|progress| observer.progress(number, progress),
+                        checkpoints: Some(&checkpoints),
                     };
                     match study.run_cohort(&runs, &context) {
                         // The receiver only goes away after a failure to store.
                         Ok(outcome) => {
-                            if sender.send((number, runs, outcome)).is_err() {
+                            drop(checkpoints);
+                            if sender.send(Message::Trained(number, runs, outcome)).is_err() {
                                 break;
                             }
                         }
@@ -131,7 +155,21 @@ pub fn execute(
             });
         }
         drop(sender);
-        for (number, runs, outcome) in receiver {
+        let mut writable = true;
+        for message in receiver {
+            let (number, runs, outcome) = match message {
+                Message::Trained(number, runs, outcome) => (number, runs, outcome),
+                Message::Keep(keep) => {
+                    if let Err(error) = keep.write(directory)
+                        && std::mem::replace(&mut writable, false)
+                    {
+                        observer.note(&format!(
+                            "a checkpoint could not be written ({error}); training goes on"
+                        ));
+                    }
+                    continue;
+                }
+            };
             let diverged = outcome
                 .runs
                 .iter()
@@ -143,6 +181,8 @@ pub fn execute(
                 store_failure.get_or_insert(error);
                 continue;
             }
+            // What cannot be removed now is removed when the directory is opened again.
+            let _ = directory.remove_checkpoints(runs.iter().map(|run| &run.id));
             summary.finished += finished;
             summary.diverged += diverged;
             observer.committed(number, finished, diverged);
@@ -159,14 +199,41 @@ pub fn execute(
     Ok(summary)
 }
 
-/// Cohorts of the runs that are still to do, in the order they are started.
+/// Cohorts of runs that are still to do, in the order they are started.
 pub fn schedule(study: &dyn Study, todo: &[&Run], options: &Options) -> Vec<Cohort> {
+    schedule_at(study, todo, &|_| Position::default(), options)
+}
+
+/// The same of runs some of which were begun.
+fn schedule_at(
+    study: &dyn Study,
+    todo: &[&Run],
+    position: &dyn Fn(&Run) -> Position,
+    options: &Options,
+) -> Vec<Cohort> {
     let width = options.cohort_width.unwrap_or_else(|| study.cohort_width(&options.device));
     let workers = match options.device {
         Device::Cpu => options.workers,
         Device::Gpu { .. } => 1,
     };
-    cohorts(study, todo, width, workers)
+    cohorts_at(study, todo, position, width, workers)
+}
+
+/// Steps that runs still have to take.
+fn steps_left(study: &dyn Study, todo: &[&Run], started: &Started) -> u64 {
+    todo.iter()
+        .map(|run| {
+            let steps = study.cost(&run.configuration).steps;
+            // For the display of progress; far below 2^53.
+            #[allow(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss
+            )]
+            let left = (steps as f64 * started.position(run).left) as u64;
+            left
+        })
+        .sum()
 }
 
 /// A panic while holding one of these locks leaves nothing half done, so the data is still good.

@@ -15,14 +15,14 @@ use super::inventory::{
 use super::lock::Lock;
 use super::manifest::{self, Manifest, PartRecord, Writer};
 use super::results::{Results, concatenated};
-use super::{RUNS, StoreError, lock, part, schema};
+use super::{RUNS, StoreError, checkpoints, lock, part, schema};
 use crate::studies::{CohortOutcome, Study};
 use crate::study::{Factor, Plan, Run, RunId};
 
 /// A results directory that this process alone writes to.
 #[derive(Debug)]
 pub struct ResultsDirectory {
-    disk: Disk,
+    pub(super) disk: Disk,
     manifest: Manifest,
     study: StudyReference,
     factors: Vec<Factor>,
@@ -117,6 +117,7 @@ impl ResultsDirectory {
         for file in &inventory.temporary {
             disk.remove(file)?;
         }
+        checkpoints::clear_temporary(&disk)?;
         for set in &inventory.incomplete {
             if set.committed {
                 set_aside(&disk, set)?;

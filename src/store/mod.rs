@@ -16,6 +16,7 @@
 //! [`Results::by_arm`] joins the tables to the arms of the present study file.
 
 mod difference;
+mod checkpoints;
 mod directory;
 mod disk;
 mod environment;
@@ -33,6 +34,7 @@ mod results;
 mod schema;
 
 pub use difference::{Difference, difference};
+pub use checkpoints::{CheckpointKind, checkpoint_path, describe_progress};
 pub use directory::ResultsDirectory;
 #[doc(hidden)]
 pub use disk::{Failpoint, Fault};

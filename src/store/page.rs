@@ -55,7 +55,25 @@ asks for keep their old labels, and the parts may then differ in their `factor_*
 DuckDB). Null means that a value is not defined, NaN is never written in its place.
 
 Files that are being written begin with a dot. `.lock` names the process that writes at the \
-moment. `set-aside/` receives what is left of a part set of which a file was moved away.
+moment. `set-aside/` receives what is left of a part set of which a file was moved away, and \
+checkpoints that no run can go on from.
+
+## Checkpoints
+
+`checkpoints/<run_id>.safetensors` is a run in mid-training, from which `ceteris run` goes on; it is \
+removed once the run is recorded. `checkpoints/<run_id>-final.safetensors` is a trained run, kept with \
+`ceteris run --keep-checkpoints`. Checkpoints are no results, and results are the same bits with \
+and without them. A run goes on from a checkpoint only with the program, the processor features and \
+the device that wrote it; otherwise it starts again.
+
+```python
+tensors = safetensors.numpy.load_file(\"results/checkpoints/….safetensors\")
+tensors[\"policy.body.0.weight\"]     # [inputs, outputs]: x @ weight + bias
+tensors[\"observation.mean\"]         # [num_envs, observation_dim]; inputs are (x - mean) / scale
+```
+
+The metadata entry `ceteris` is a JSON object with `iterations_done`, `iterations`, `identity`, \
+`configuration` and `sha256`: the SHA-256 of the file with 64 zeros in the place of that number.
 
 ## Manifest
 

@@ -4,6 +4,7 @@
 //! and which tables it leaves. Everything else (study files, plans, resume, storage, statistics,
 //! reports) is shared and knows no study by name.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 pub use flags::Problem;
@@ -189,6 +190,38 @@ pub struct Progress {
     pub headline: Option<f64>,
 }
 
+/// What a checkpoint is called, by name: what has to be equal where a run is continued.
+pub type CheckpointIdentity = BTreeMap<String, String>;
+
+/// What a checkpoint says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckpointInfo {
+    /// What it is called, see [`Checkpoints::identity`].
+    pub identity: CheckpointIdentity,
+    /// Iterations that are done.
+    pub done: u64,
+    /// Iterations of the whole run.
+    pub total: u64,
+}
+
+/// Keeps the runs of a cohort in mid-training, so that an interrupted study continues inside them.
+pub trait Checkpoints: Sync {
+    /// What the checkpoint of a run is to be called.
+    fn identity(&self, run: &Run) -> CheckpointIdentity;
+    /// The checkpoint that a run starts from, checked by [`Study::checkpoint`]; `None` where it
+    /// starts from its seed. The runs of a cohort are all equally far.
+    fn start(&self, run: &Run) -> Option<&[u8]>;
+    /// Whether checkpoints are wanted now; asked after every iteration. Yes once the cohort should
+    /// stop.
+    fn due(&self) -> bool;
+    /// Takes a checkpoint of every run, in the order of the cohort.
+    fn save(&self, checkpoints: Vec<Vec<u8>>);
+    /// Whether the trained runs are wanted, too.
+    fn keeps_last(&self) -> bool;
+    /// Takes the trained runs, in the order of the cohort.
+    fn save_last(&self, checkpoints: Vec<Vec<u8>>);
+}
+
 /// What a cohort needs to know of its surroundings.
 pub struct CohortContext<'a> {
     /// Seed of the study.
@@ -201,6 +234,8 @@ pub struct CohortContext<'a> {
     pub stop: &'a AtomicBool,
     /// Receives live figures.
     pub progress: &'a (dyn Fn(Progress) + Sync),
+    /// Keeps runs in mid-training; `None` where nothing is kept. A study may ignore it.
+    pub checkpoints: Option<&'a dyn Checkpoints>,
 }
 
 /// Why a cohort could not be executed.
@@ -290,6 +325,20 @@ pub trait Study: Sync {
     /// What shows how the runs of this study act; `None` where there is nothing to replay.
     fn replayable(&self) -> Option<&'static dyn Replayable> {
         None
+    }
+    /// Checks that a run can go on from a checkpoint, and says how far that is. A study whose runs
+    /// are short needs none.
+    ///
+    /// # Errors
+    /// When the bytes are damaged, or are no checkpoint of this run and version.
+    fn checkpoint(
+        &self,
+        study_seed: u64,
+        run: &Run,
+        bytes: &[u8],
+    ) -> Result<CheckpointInfo, Box<dyn std::error::Error + Send + Sync>> {
+        let (_, _, _) = (study_seed, run, bytes);
+        Err("this study has no checkpoints".into())
     }
     /// What a report draws of this study.
     fn views(&self) -> &'static [CurveView];

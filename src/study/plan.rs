@@ -178,6 +178,32 @@ pub struct Cohort {
 /// no worker idles through a last round. The result depends on nothing but the arguments, and by
 /// the reproducibility contract no number depends on the result.
 pub fn cohorts(study: &dyn Study, runs: &[&Run], width: usize, workers: usize) -> Vec<Cohort> {
+    cohorts_at(study, runs, &|_| Position::default(), width, workers)
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// Iterations that are done.
+    pub done: u64,
+    /// Share of its work that is left.
+    pub left: f64,
+}
+
+impl Default for Position {
+    fn default() -> Self {
+        Self { done: 0, left: 1.0 }
+    }
+}
+
+/// [`cohorts`] of runs some of which were begun: those of a cohort are equally far.
+pub fn cohorts_at(
+    study: &dyn Study,
+    runs: &[&Run],
+    position: &dyn Fn(&Run) -> Position,
+    width: usize,
+    workers: usize,
+) -> Vec<Cohort> {
     struct Grouped {
         key: String,
         runs: Vec<usize>,
@@ -185,15 +211,16 @@ pub fn cohorts(study: &dyn Study, runs: &[&Run], width: usize, workers: usize) -
     }
     let (width, workers) = (width.max(1), workers.max(1));
     let mut groups: Vec<Grouped> = Vec::new();
-    let mut positions: BTreeMap<String, usize> = BTreeMap::new();
+    let mut known: BTreeMap<(String, u64), usize> = BTreeMap::new();
     for (index, run) in runs.iter().enumerate() {
         let key = study.cohort_key(&run.configuration);
-        let position = *positions.entry(key.clone()).or_insert(groups.len());
-        if position == groups.len() {
+        let Position { done, left } = position(run);
+        let group = *known.entry((key.clone(), done)).or_insert(groups.len());
+        if group == groups.len() {
             groups.push(Grouped { key, runs: Vec::new(), weight: 0.0 });
         }
-        groups[position].runs.push(index);
-        groups[position].weight += study.cost(&run.configuration).weight;
+        groups[group].runs.push(index);
+        groups[group].weight += left * study.cost(&run.configuration).weight;
     }
     let total: f64 = groups.iter().map(|group| group.weight).sum();
     let mut cohorts = Vec::new();
@@ -221,7 +248,7 @@ mod tests {
     use flags::Value;
 
     use super::super::fake::Fake;
-    use super::{Cohort, Run, RunId, cohorts};
+    use super::{Cohort, Position, Run, RunId, cohorts, cohorts_at};
     use crate::studies::Study;
 
     /// One run for each number of samples.
@@ -269,6 +296,20 @@ mod tests {
                 Cohort { key: "20/2".into(), runs: vec![5, 7] },
             ]
         );
+    }
+
+    #[test]
+    fn runs_that_are_not_equally_far_do_not_share_a_cohort() {
+        let runs = runs(&[10; 6]);
+        let position = |run: &Run| match run.replicate {
+            1 | 4 => Position { done: 7, left: 0.3 },
+            2 => Position { done: 8, left: 0.2 },
+            _ => Position::default(),
+        };
+        let runs: Vec<&Run> = runs.iter().collect();
+        let found = cohorts_at(&Fake, &runs, &position, 16, 1);
+        let members: Vec<Vec<usize>> = found.into_iter().map(|cohort| cohort.runs).collect();
+        assert_eq!(members, [vec![0, 3, 5], vec![1, 4], vec![2]]);
     }
 
     #[test]

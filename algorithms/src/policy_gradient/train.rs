@@ -102,12 +102,14 @@ pub trait Supervisor {
     /// Sees every agent's latest iteration (`None` once it diverged).
     fn observe(&mut self, latest: &[Option<&Iteration>]) -> Decision;
 
-    /// Whether [`keep`](Self::keep) is also given the agents as they are at the end, before they
-    /// are evaluated.
-    fn keeps_last(&self) -> bool;
-
     /// Takes checkpoints of all agents, diverged ones too, in their order.
     fn keep(&mut self, checkpoints: Vec<Checkpoint>);
+
+    /// Whether the agents at the end of their training are wanted, too.
+    fn keeps_last(&self) -> bool;
+
+    /// Takes the trained agents, diverged ones too, in their order; they are evaluated afterwards.
+    fn keep_last(&mut self, checkpoints: Vec<Checkpoint>);
 }
 
 /// Observes and keeps nothing.
@@ -118,11 +120,13 @@ impl Supervisor for Unsupervised<'_> {
         Decision { checkpoint: false, stop: (self.0)(latest).is_break() }
     }
 
+    fn keep(&mut self, _: Vec<Checkpoint>) {}
+
     fn keeps_last(&self) -> bool {
         false
     }
 
-    fn keep(&mut self, _: Vec<Checkpoint>) {}
+    fn keep_last(&mut self, _: Vec<Checkpoint>) {}
 }
 
 /// Shuffles drawn from the agents' streams.
@@ -347,7 +351,7 @@ pub fn train_from(
         }
     }
     if supervisor.keeps_last() {
-        supervisor.keep(checkpoints(
+        supervisor.keep_last(checkpoints(
             reached,
             &agents,
             &parameters,

@@ -1,22 +1,22 @@
 //! "Implementation Matters in Deep Policy Gradients" (Engstrom et al., ICLR 2020) and its kin: PPO and
 //! TRPO with every code-level choice a flag.
 
-use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use algorithms::device::LearnerDevice;
+use algorithms::policy_gradient::checkpoint::{Checkpoint, CheckpointError, Header};
 use algorithms::policy_gradient::config::UpdateSchedule;
 use algorithms::policy_gradient::train::{
-    AgentSpec, Iteration, Resources, TrainError, Training, train,
+    AgentSpec, Decision, Iteration, Resources, Supervisor, TrainError, Training, train_from,
 };
 use algorithms::policy_gradient::{AgentConfig, ValidAgentConfig};
 use envs::Streams;
 use flags::{Field, SetError, Value};
 
 use super::{
-    CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
-    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
-    Tolerance,
+    CheckpointInfo, Checkpoints, CohortContext, CohortOutcome, Column, ColumnType, Configuration,
+    Cost, CurveView, Device, Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study,
+    StudyError, Table, Tolerance,
 };
 use crate::replay::Replayable;
 use crate::study::Run;
@@ -192,12 +192,9 @@ impl Study for PolicyGradient {
     ) -> Result<CohortOutcome, StudyError> {
         let specs = runs
             .iter()
-            .map(|run| agent_spec(run, context))
+            .map(|run| agent_spec(context.study_seed, run))
             .collect::<Result<Vec<_>, StudyError>>()?;
-        let resources = Resources { device: (&context.device).into(), threads: context.threads };
-        let samples = specs.first().map_or(0, |spec| spec.config.samples()) as u64;
-        let mut observe = observer(context, samples);
-        let trainings = train(&specs, &resources, &mut observe).map_err(stopped)?;
+        let trainings = trainings(runs, &specs, context)?;
         let outcomes = trainings.iter().map(outcome).collect();
         let frames = tables::frames(runs, &trainings)
             .map_err(|error| StudyError::Failed(Box::new(error)))?;
@@ -206,6 +203,20 @@ impl Study for PolicyGradient {
 
     fn replayable(&self) -> Option<&'static dyn Replayable> {
         Some(&Self)
+    }
+    fn checkpoint(
+        &self,
+        study_seed: u64,
+        run: &Run,
+        bytes: &[u8],
+    ) -> Result<CheckpointInfo, Box<dyn std::error::Error + Send + Sync>> {
+        let header = Header::read(bytes)?;
+        Checkpoint::from_bytes(bytes, &agent_spec(study_seed, run)?)?;
+        Ok(CheckpointInfo {
+            identity: header.identity,
+            done: u64::from(header.iterations_done),
+            total: u64::from(header.iterations),
+        })
     }
 
     fn views(&self) -> &'static [CurveView] {
@@ -231,32 +242,89 @@ impl Study for PolicyGradient {
     }
 }
 
-/// What a run trains.
-fn agent_spec(run: &Run, context: &CohortContext<'_>) -> Result<AgentSpec, StudyError> {
+fn agent_spec(study_seed: u64, run: &Run) -> Result<AgentSpec, StudyError> {
     let config = agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
-    let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
+    let streams = Streams { study_seed, replicate: run.replicate };
     Ok(AgentSpec { config, streams })
 }
 
-/// Reports progress after every iteration and stops when it is asked to.
-fn observer(
+/// The checkpoints that runs start from; none where they start from their seeds.
+fn start(
+    runs: &[&Run],
+    specs: &[AgentSpec],
+    checkpoints: Option<&dyn Checkpoints>,
+) -> Result<Vec<Checkpoint>, CheckpointError> {
+    let Some(checkpoints) = checkpoints else { return Ok(Vec::new()) };
+    runs.iter()
+        .zip(specs)
+        .filter_map(|(run, spec)| Some(Checkpoint::from_bytes(checkpoints.start(run)?, spec)))
+        .collect()
+}
+
+/// Trains a cohort, from its checkpoints where there are some.
+fn trainings(
+    runs: &[&Run],
+    specs: &[AgentSpec],
     context: &CohortContext<'_>,
-    samples: u64,
-) -> impl FnMut(&[Option<&Iteration>]) -> ControlFlow<()> {
-    move |latest| {
-        (context.progress)(progress(latest, samples));
-        if context.stop.load(Ordering::Relaxed) {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+) -> Result<Vec<Training>, StudyError> {
+    let resources = Resources { device: (&context.device).into(), threads: context.threads };
+    let start = start(runs, specs, context.checkpoints)
+        .map_err(|error| StudyError::Failed(Box::new(error)))?;
+    let mut supervisor = Supervised { runs, specs, context };
+    train_from(specs, start, &resources, &mut supervisor).map_err(|error| match error {
+        TrainError::Interrupted => StudyError::Interrupted,
+        other => StudyError::Failed(Box::new(other)),
+    })
+}
+
+/// A cohort in its surroundings.
+struct Supervised<'a> {
+    runs: &'a [&'a Run],
+    specs: &'a [AgentSpec],
+    context: &'a CohortContext<'a>,
+}
+
+impl Supervised<'_> {
+    fn files(&self, to: &dyn Checkpoints, checkpoints: &[Checkpoint]) -> Option<Vec<Vec<u8>>> {
+        self.runs
+            .iter()
+            .zip(self.specs)
+            .zip(checkpoints)
+            .map(|((run, spec), checkpoint)| {
+                // The configuration is the one that it was trained with, so this does not fail.
+                checkpoint.to_bytes(&spec.config, &to.identity(run)).ok()
+            })
+            .collect()
     }
 }
 
-fn stopped(error: TrainError) -> StudyError {
-    match error {
-        TrainError::Interrupted => StudyError::Interrupted,
-        other => StudyError::Failed(Box::new(other)),
+impl Supervisor for Supervised<'_> {
+    fn observe(&mut self, latest: &[Option<&Iteration>]) -> Decision {
+        let samples = self.specs.first().map_or(0, |spec| spec.config.samples()) as u64;
+        (self.context.progress)(progress(latest, samples));
+        // Read first: whoever stops is then sure to have been asked for checkpoints.
+        let stop = self.context.stop.load(Ordering::Relaxed);
+        Decision { checkpoint: self.context.checkpoints.is_some_and(Checkpoints::due), stop }
+    }
+
+    fn keeps_last(&self) -> bool {
+        self.context.checkpoints.is_some_and(Checkpoints::keeps_last)
+    }
+
+    fn keep(&mut self, checkpoints: Vec<Checkpoint>) {
+        if let Some(to) = self.context.checkpoints
+            && let Some(files) = self.files(to, &checkpoints)
+        {
+            to.save(files);
+        }
+    }
+
+    fn keep_last(&mut self, checkpoints: Vec<Checkpoint>) {
+        if let Some(to) = self.context.checkpoints
+            && let Some(files) = self.files(to, &checkpoints)
+        {
+            to.save_last(files);
+        }
     }
 }
 

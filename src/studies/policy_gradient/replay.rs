@@ -2,9 +2,8 @@
 
 use algorithms::policy_gradient::TrainedPolicy;
 use algorithms::policy_gradient::rollout::{ActError, EvaluationMode, Moment};
-use algorithms::policy_gradient::train::{Resources, train};
 
-use super::{PolicyGradient, agent_config, agent_spec, invalid, observer, stopped, undiagnosed};
+use super::{PolicyGradient, agent_config, agent_spec, invalid, trainings, undiagnosed};
 use crate::replay::{Mode, Outcome, Played, Recorder, Replayable, Request, StoredEpisodes};
 use crate::studies::{CohortContext, StudyError};
 use crate::study::Run;
@@ -29,11 +28,8 @@ impl Replayable for PolicyGradient {
         let own = agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
         // Neither diagnostics nor evaluations leave a trace in what a run learns.
         let bare = Run { configuration: undiagnosed(&run.configuration), ..run.clone() };
-        let specs = [agent_spec(&bare, context)?];
-        let resources = Resources { device: (&context.device).into(), threads: context.threads };
-        let mut observe = observer(context, own.samples() as u64);
-        let mut trainings = train(&specs, &resources, &mut observe).map_err(stopped)?;
-        let trained = trainings
+        let specs = [agent_spec(context.study_seed, &bare)?];
+        let trained = trainings(&[&bare], &specs, context)?
             .pop()
             .and_then(|training| training.policy)
             .ok_or_else(|| StudyError::Failed("it diverged and has no final policy".into()))?;
