@@ -15,4 +15,5 @@ pub mod report;
 pub mod store;
 pub mod studies;
 pub mod study;
+pub mod submit;
 pub mod verify;

@@ -27,6 +27,7 @@ pub mod report;
 pub mod run;
 mod statistics;
 pub mod status;
+pub mod submit;
 pub mod verify;
 
 /// Runs machine-learning studies whose results others can check.
@@ -45,6 +46,8 @@ enum Command {
     Plan(plan::PlanArgs),
     /// Show how far a results directory is
     Status(status::StatusArgs),
+    /// Train a study on a cluster, one task a shard
+    Submit(submit::SubmitArgs),
     /// Summarise a results directory in the terminal and as one HTML file
     Report(report::ReportArgs),
     /// Write a table of statistics: summaries, effects, curves, contrasts, profiles, …
@@ -87,7 +90,8 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     tracing_subscriber::fmt()
         .with_env_filter(
-            EnvFilter::try_from_env("CETERIS_LOG").unwrap_or_else(|_| EnvFilter::new("error,ceteris=warn")),
+            EnvFilter::try_from_env("CETERIS_LOG")
+                .unwrap_or_else(|_| EnvFilter::new("error,ceteris=warn")),
         )
         .with_writer(io::stderr)
         .init();
@@ -96,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::execute(args, out),
         Command::Plan(args) => plan::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Status(args) => status::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Submit(args) => submit::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Report(args) => report::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Analyse(args) => analyse::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Verify(args) => verify::execute(args, out),
@@ -198,6 +203,15 @@ impl DeviceArg {
             Self::Wgpu(index) => Device::Gpu { index },
             Self::Auto if LearnerDevice::has_gpu() => Device::Gpu { index: None },
             Self::Auto => Device::Cpu,
+        }
+    }
+
+    /// The device that is probably meant on another machine.
+    pub(crate) fn on_a_node(self) -> Device {
+        match self {
+            Self::Cpu => Device::Cpu,
+            Self::Wgpu(index) => Device::Gpu { index },
+            Self::Auto => Device::Gpu { index: None },
         }
     }
 }

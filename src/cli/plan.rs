@@ -95,8 +95,8 @@ pub fn execute(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error
 const CALIBRATION_BUDGET: Duration = Duration::from_secs(4);
 
 /// The estimated time of a plan.
-struct Estimate {
-    seconds: f64,
+pub(super) struct Estimate {
+    pub(super) seconds: f64,
     /// How many of the cohort keys were measured; the others are taken to be as fast as these.
     measured: usize,
     keys: usize,
@@ -109,7 +109,11 @@ enum Time {
 }
 
 /// Measures a short cohort of each key and scales it by cost.
-fn estimate(plan: &Plan, cohorts: &[Cohort], options: &Options) -> Result<Estimate, StudyError> {
+pub(super) fn estimate(
+    plan: &Plan,
+    cohorts: &[Cohort],
+    options: &Options,
+) -> Result<Estimate, StudyError> {
     let study = plan.file.study;
     let weight = |run: &Run| study.cost(&run.configuration).weight;
     // As execution does it: cohorts side by side on the processor, one by one on a GPU.

@@ -1,5 +1,6 @@
 //! `ceteris status`: how far a study is.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,8 +9,10 @@ use clap::{Args, ValueEnum};
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 use serde_json::json;
 
-use crate::store::{Results, ResultsDirectory, Writer, describe_progress};
+use crate::store::{Manifest, Results, ResultsDirectory, StoreError, Writer, describe_progress};
 use crate::studies::CheckpointInfo;
+use crate::study::{Plan, Shard};
+use crate::submit::{Queue, ShardState, Sharded, Task};
 
 /// Shows how far a study is, and what wrote its results.
 #[derive(Args, Clone, Debug)]
@@ -39,7 +42,70 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::new('─
 /// # Errors
 /// When the directory cannot be read, or nothing can be printed.
 pub fn execute(args: &StatusArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> {
-    print(&ResultsDirectory::read(&args.directory)?, args.format, out)
+    match Sharded::read(&args.directory)? {
+        Some(sharded) => {
+            let queue = Queue::ask(&sharded.jobs);
+            print_sharded(&sharded, &queue, args.format, out)
+        }
+        None => print(&ResultsDirectory::read(&args.directory)?, args.format, out),
+    }
+}
+
+/// Prints the status of a study that was split into shards: all of them together, and each.
+///
+/// # Errors
+/// When a part of `runs` is damaged, or nothing can be printed.
+pub fn print_sharded(
+    sharded: &Sharded,
+    queue: &Queue,
+    format: StatusFormat,
+    out: &mut dyn Write,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let statuses = sharded.statuses()?;
+    let whole = sharded.whole.as_ref();
+    let status = Status::of(
+        &sharded.plan,
+        &statuses,
+        whole.map(Results::writing).transpose()?.flatten(),
+        &sharded.all().collect::<Vec<_>>(),
+    )?;
+    let lines: Vec<ShardLine> = sharded
+        .shards
+        .iter()
+        .map(|state| ShardLine::of(state, &statuses, queue))
+        .collect::<Result<_, StoreError>>()?;
+    match format {
+        StatusFormat::Text => {
+            status.write_counts(&sharded.plan, out)?;
+            if whole.is_none() {
+                writeln!(out, "Nothing is merged yet.")?;
+            }
+            ShardLine::write_table(&lines, queue, out)?;
+            if let Some(submission) = sharded.jobs.submissions.last() {
+                let after = submission.finish.map(|job| format!("; job {job} merges and reports"));
+                let (array, shards) = (submission.array, &submission.shards);
+                let after = after.unwrap_or_default();
+                writeln!(out, "Job {array} trains the shards {shards}{after}.")?;
+            }
+            if let Queue::Silent(said) = queue {
+                writeln!(out, "Slurm does not answer: {said}")?;
+            }
+            let mut writers: Vec<&Writer> = Vec::new();
+            for writer in sharded.all().flat_map(|results| &results.manifest.writers) {
+                if !writers.contains(&writer) {
+                    writers.push(writer);
+                    write_writer("Written by", writer, out)?;
+                }
+            }
+        }
+        StatusFormat::Json => {
+            let mut page = status.json(&sharded.plan, whole.map(|results| &results.manifest));
+            page["shards"] = lines.iter().map(ShardLine::json).collect();
+            page["submissions"] = serde_json::to_value(&sharded.jobs.submissions)?;
+            writeln!(out, "{}", serde_json::to_string_pretty(&page)?)?;
+        }
+    }
+    Ok(())
 }
 
 /// Prints the status of results.
@@ -51,11 +117,12 @@ pub fn print(
     format: StatusFormat,
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
-    let status = Status::of(results)?;
+    let status = Status::of(&results.plan, &results.statuses()?, results.writing()?, &[results])?;
     match format {
         StatusFormat::Text => status.write_text(results, out)?,
         StatusFormat::Json => {
-            writeln!(out, "{}", serde_json::to_string_pretty(&status.json(results))?)?;
+            let page = status.json(&results.plan, Some(&results.manifest));
+            writeln!(out, "{}", serde_json::to_string_pretty(&page)?)?;
         }
     }
     Ok(())
@@ -77,6 +144,10 @@ impl Count {
             Some(_) => self.finished += 1,
         }
     }
+
+    fn json(&self) -> serde_json::Value {
+        json!({ "finished": self.finished, "diverged": self.diverged, "to_do": self.to_do })
+    }
 }
 
 struct Status {
@@ -87,12 +158,16 @@ struct Status {
     not_in_study: usize,
     in_training: Vec<CheckpointInfo>,
     writing: Option<String>,
+    incomplete: usize,
 }
 
 impl Status {
-    fn of(results: &Results) -> Result<Self, crate::store::StoreError> {
-        let statuses = results.statuses()?;
-        let plan = &results.plan;
+    fn of(
+        plan: &Plan,
+        statuses: &BTreeMap<String, String>,
+        writing: Option<String>,
+        of: &[&Results],
+    ) -> Result<Self, StoreError> {
         let status = |run: usize| statuses.get(plan.runs[run].id.as_ref()).map(String::as_str);
         let mut arms = vec![Count::default(); plan.file.arms.len()];
         for member in &plan.members {
@@ -103,14 +178,17 @@ impl Status {
             total.add(status(run));
         }
         let not_in_study = statuses.len() - total.finished - total.diverged;
-        let in_training = results.in_training()?.into_iter().map(|(_, info)| info).collect();
-        Ok(Self { arms, total, not_in_study, in_training, writing: results.writing()? })
+        let mut in_training = Vec::new();
+        for results in of {
+            in_training.extend(results.in_training()?.into_iter().map(|(_, info)| info));
+        }
+        let incomplete = of.iter().map(|results| results.incomplete()).sum();
+        Ok(Self { arms, total, not_in_study, in_training, writing, incomplete })
     }
 
-    fn write_text(&self, results: &Results, out: &mut dyn Write) -> std::io::Result<()> {
-        let manifest = &results.manifest;
-        let study = &manifest.study;
-        writeln!(out, "{} ({}, kind {})", study.title, study.name, study.kind)?;
+    fn write_counts(&self, plan: &Plan, out: &mut dyn Write) -> std::io::Result<()> {
+        let file = &plan.file;
+        writeln!(out, "{} ({}, kind {})", file.title, file.name, file.study.kind())?;
         let mut table = Table::new();
         table.load_style(STYLE);
         let right = |count: usize| Cell::new(count).set_alignment(CellAlignment::Right);
@@ -118,13 +196,13 @@ impl Status {
             vec![Cell::new(name), right(count.finished), right(count.diverged), right(count.to_do)]
         };
         table.set_header(["arm", "finished", "diverged", "to do"]);
-        for (arm, count) in results.plan.file.arms.iter().zip(&self.arms) {
+        for (arm, count) in file.arms.iter().zip(&self.arms) {
             table.add_row(row(&arm.name, count));
         }
         table.add_row(row("all runs", &self.total));
         writeln!(out, "{table}")?;
 
-        let shared = results.plan.members.len() - results.plan.runs.len();
+        let shared = plan.members.len() - plan.runs.len();
         if shared > 0 {
             writeln!(
                 out,
@@ -143,8 +221,14 @@ impl Status {
                 self.not_in_study
             )?;
         }
-        if results.incomplete() > 0 && self.writing.is_none() {
-            let sets = results.incomplete();
+        Ok(())
+    }
+
+    fn write_text(&self, results: &Results, out: &mut dyn Write) -> std::io::Result<()> {
+        let manifest = &results.manifest;
+        self.write_counts(&results.plan, out)?;
+        if self.incomplete > 0 && self.writing.is_none() {
+            let sets = self.incomplete;
             writeln!(
                 out,
                 "{sets} incomplete part sets are left out; the next `ceteris run` clears them up."
@@ -165,17 +249,8 @@ impl Status {
         Ok(())
     }
 
-    fn json(&self, results: &Results) -> serde_json::Value {
-        let manifest = &results.manifest;
-        let count = |count: &Count| {
-            json!({
-                "finished": count.finished,
-                "diverged": count.diverged,
-                "to_do": count.to_do,
-            })
-        };
-        let arms: Vec<serde_json::Value> = results
-            .plan
+    fn json(&self, plan: &Plan, manifest: Option<&Manifest>) -> serde_json::Value {
+        let arms: Vec<serde_json::Value> = plan
             .file
             .arms
             .iter()
@@ -183,7 +258,7 @@ impl Status {
             .map(|(arm, counted)| {
                 let mut arm = json!({ "arm": arm.name });
                 if let (Some(arm), serde_json::Value::Object(counts)) =
-                    (arm.as_object_mut(), count(counted))
+                    (arm.as_object_mut(), counted.json())
                 {
                     arm.extend(counts);
                 }
@@ -192,25 +267,119 @@ impl Status {
             .collect();
         json!({
             "study": {
-                "kind": manifest.study.kind,
-                "name": manifest.study.name,
-                "title": manifest.study.title,
-                "sha256": manifest.study.sha256,
+                "kind": plan.file.study.kind(),
+                "name": plan.file.name,
+                "title": plan.file.title,
+                "sha256": plan.file.sha256,
             },
             "arms": arms,
-            "runs": count(&self.total),
+            "runs": self.total.json(),
             "in_training": self.in_training.iter().map(|info| json!({
                 "iterations_done": info.done,
                 "iterations": info.total,
             })).collect::<Vec<_>>(),
             "not_in_study": self.not_in_study,
-            "incomplete_part_sets": results.incomplete(),
+            "incomplete_part_sets": self.incomplete,
             "writing": self.writing,
-            "created": manifest.created,
-            "modified": manifest.modified,
-            "writers": manifest.writers,
+            "created": manifest.map(|manifest| &manifest.created),
+            "modified": manifest.map(|manifest| &manifest.modified),
+            "writers": manifest.map(|manifest| &manifest.writers),
         })
     }
+}
+
+/// How far a shard is.
+struct ShardLine {
+    shard: Shard,
+    count: Count,
+    begun: bool,
+    writing: Option<String>,
+    task: Option<Task>,
+}
+
+impl ShardLine {
+    fn of(
+        state: &ShardState,
+        statuses: &BTreeMap<String, String>,
+        queue: &Queue,
+    ) -> Result<Self, StoreError> {
+        let mut count = Count::default();
+        for run in &state.plan.runs {
+            count.add(statuses.get(run.id.as_ref()).map(String::as_str));
+        }
+        let results = state.results.as_ref();
+        Ok(Self {
+            shard: state.shard,
+            count,
+            begun: results.is_some(),
+            writing: results.map(Results::writing).transpose()?.flatten(),
+            task: queue.task(state.shard.index()).cloned(),
+        })
+    }
+
+    fn write_table(lines: &[Self], queue: &Queue, out: &mut dyn Write) -> std::io::Result<()> {
+        let mut table = Table::new();
+        table.load_style(STYLE);
+        let mut header = vec!["shard", "finished", "diverged", "to do", "written by"];
+        // The column tells nothing where there is no Slurm.
+        let with_slurm = matches!(queue, Queue::Tasks(_));
+        if with_slurm {
+            header.push("Slurm");
+        }
+        table.set_header(header);
+        let right = |count: usize| Cell::new(count).set_alignment(CellAlignment::Right);
+        for line in lines {
+            let count = &line.count;
+            let writing = match &line.writing {
+                Some(holder) => holder.clone(),
+                None if line.begun || count.to_do == 0 => "nobody".to_owned(),
+                None => "not begun".to_owned(),
+            };
+            let mut row = vec![
+                Cell::new(line.shard),
+                right(count.finished),
+                right(count.diverged),
+                right(count.to_do),
+                Cell::new(writing),
+            ];
+            if with_slurm {
+                row.push(Cell::new(line.task.as_ref().map(told).unwrap_or_default()));
+            }
+            table.add_row(row);
+        }
+        writeln!(out, "{table}")
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let task = self.task.as_ref().map(|task| {
+            json!({
+                "job": task.array,
+                "task": task.index,
+                "state": task.state,
+                "nodes": task.nodes,
+                "reason": task.reason,
+            })
+        });
+        json!({
+            "shard": self.shard.to_string(),
+            "begun": self.begun,
+            "runs": self.count.json(),
+            "writing": self.writing,
+            "slurm": task,
+        })
+    }
+}
+
+/// What Slurm says of a task, in a few words.
+fn told(task: &Task) -> String {
+    let mut text = format!("{}_{} {}", task.array, task.index, task.state);
+    if !task.nodes.is_empty() {
+        text.push_str(&format!(" on {}", task.nodes));
+    }
+    if !task.reason.is_empty() {
+        text.push_str(&format!(" ({})", task.reason));
+    }
+    text
 }
 
 fn write_writer(heading: &str, writer: &Writer, out: &mut dyn Write) -> std::io::Result<()> {

@@ -15,8 +15,8 @@
 //! those of the study file at that time. What identifies a run is `run_id`;
 //! [`Results::by_arm`] joins the tables to the arms of the present study file.
 
-mod difference;
 mod checkpoints;
+mod difference;
 mod directory;
 mod disk;
 mod environment;
@@ -33,8 +33,8 @@ mod part;
 mod results;
 mod schema;
 
-pub use difference::{Difference, difference};
 pub use checkpoints::{CheckpointKind, checkpoint_path, describe_progress};
+pub use difference::{Difference, difference};
 pub use directory::ResultsDirectory;
 #[doc(hidden)]
 pub use disk::{Failpoint, Fault};
