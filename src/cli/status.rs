@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::store::{Manifest, Results, ResultsDirectory, StoreError, Writer, describe_progress};
 use crate::studies::CheckpointInfo;
 use crate::study::{Plan, Shard};
-use crate::submit::{Queue, ShardState, Sharded, Task};
+use crate::submit::{Jobs, Queue, ShardState, Sharded, Task};
 
 /// Shows how far a study is, and what wrote its results.
 #[derive(Args, Clone, Debug)]
@@ -72,8 +72,14 @@ pub fn print_sharded(
     let lines: Vec<ShardLine> = sharded
         .shards
         .iter()
-        .map(|state| ShardLine::of(state, &statuses, queue))
+        .map(|state| ShardLine::of(state, &statuses, queue, &sharded.jobs))
         .collect::<Result<_, StoreError>>()?;
+    let mut writers: Vec<&Writer> = Vec::new();
+    for writer in sharded.all().flat_map(|results| &results.manifest.writers) {
+        if !writers.contains(&writer) {
+            writers.push(writer);
+        }
+    }
     match format {
         StatusFormat::Text => {
             status.write_counts(&sharded.plan, out)?;
@@ -90,17 +96,14 @@ pub fn print_sharded(
             if let Queue::Silent(said) = queue {
                 writeln!(out, "Slurm does not answer: {said}")?;
             }
-            let mut writers: Vec<&Writer> = Vec::new();
-            for writer in sharded.all().flat_map(|results| &results.manifest.writers) {
-                if !writers.contains(&writer) {
-                    writers.push(writer);
-                    write_writer("Written by", writer, out)?;
-                }
+            for writer in writers {
+                write_writer("Written by", writer, out)?;
             }
         }
         StatusFormat::Json => {
             let mut page = status.json(&sharded.plan, whole.map(|results| &results.manifest));
             page["shards"] = lines.iter().map(ShardLine::json).collect();
+            page["writers"] = serde_json::to_value(&writers)?;
             page["submissions"] = serde_json::to_value(&sharded.jobs.submissions)?;
             writeln!(out, "{}", serde_json::to_string_pretty(&page)?)?;
         }
@@ -302,6 +305,7 @@ impl ShardLine {
         state: &ShardState,
         statuses: &BTreeMap<String, String>,
         queue: &Queue,
+        jobs: &Jobs,
     ) -> Result<Self, StoreError> {
         let mut count = Count::default();
         for run in &state.plan.runs {
@@ -313,7 +317,7 @@ impl ShardLine {
             count,
             begun: results.is_some(),
             writing: results.map(Results::writing).transpose()?.flatten(),
-            task: queue.task(state.shard.index()).cloned(),
+            task: queue.task(state.shard, jobs).cloned(),
         })
     }
 

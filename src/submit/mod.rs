@@ -26,10 +26,13 @@ pub use queue::{Jobs, Queue, Submission, Task};
 pub use script::{Resources, Script};
 
 use crate::store::{ResultsDirectory, StoreError};
-use crate::study::{Plan, Shard, StudyFile};
+use crate::study::{Plan, SHARDS, Shard, StudyFile};
 
 /// Folder of a results directory that holds what was submitted.
 pub const FOLDER: &str = "slurm";
+
+/// Marks a results directory.
+const MANIFEST: &str = "manifest.json";
 
 /// Why a study was not submitted.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,16 @@ pub enum SubmitError {
         path: PathBuf,
         /// One thing in it.
         example: PathBuf,
+    },
+    /// The directory holds results of another version of the study file.
+    #[error(
+        "{} holds results of another version of the study file, which `ceteris merge` does not mix \
+         with those of this one; choose another directory for the results, or bring it up to date \
+         with `ceteris run FILE --out {}`", path.display(), path.display()
+    )]
+    Edited {
+        /// The results directory.
+        path: PathBuf,
     },
     /// The study was split into another number of shards before.
     #[error(
@@ -244,16 +257,26 @@ pub fn prepare(request: &Request<'_>, certain: bool) -> Result<Prepared, SubmitE
     }
     let stored = match &sharded {
         Some(sharded) => sharded.statuses()?,
-        None if results.join("manifest.json").exists() => {
-            ResultsDirectory::read(&results)?.statuses()?
-        }
+        None if results.join(MANIFEST).exists() => ResultsDirectory::read(&results)?.statuses()?,
         None => BTreeMap::new(),
     };
+    // Shards that keep an earlier version of the study file take over this one when they run.
+    let outdated: BTreeSet<u32> = sharded
+        .iter()
+        .flat_map(|sharded| &sharded.shards)
+        .filter(|state| {
+            let sha256 = state.results.as_ref().map(|results| &results.manifest.study.sha256);
+            sha256.is_some_and(|sha256| *sha256 != file.sha256)
+        })
+        .map(|state| state.shard.index())
+        .collect();
     let (mut shards, mut complete, mut in_queue) = (Vec::new(), 0, 0);
     for shard in Shard::all(request.tasks) {
         let runs = request.plan.of_shard(shard).runs;
         // A shard without runs has nothing to complete, and nothing to merge.
-        if runs.iter().all(|run| stored.contains_key(run.id.as_ref())) {
+        if runs.iter().all(|run| stored.contains_key(run.id.as_ref()))
+            && !outdated.contains(&shard.index())
+        {
             complete += 1;
         } else if active.iter().any(|task| task.index == shard.index()) {
             in_queue += 1;
@@ -351,10 +374,13 @@ impl Prepared {
 
 /// Looks whether a results directory is new, or this study's.
 fn belongs(results: &Path, file: &StudyFile) -> Result<(), SubmitError> {
-    let manifest = results.join("manifest.json").exists();
-    let mut known = manifest;
-    if manifest {
-        same_study(results, &ResultsDirectory::read(results)?.manifest.study.name, file)?;
+    let mut known = results.join(MANIFEST).exists();
+    if known {
+        let study = ResultsDirectory::read(results)?.manifest.study;
+        same_study(results, &study.name, file)?;
+        if study.sha256 != file.sha256 {
+            return Err(SubmitError::Edited { path: results.into() });
+        }
     }
     if let Some(sharded) = Sharded::read(results)? {
         same_study(results, &sharded.plan.file.name, file)?;
@@ -373,7 +399,8 @@ fn belongs(results: &Path, file: &StudyFile) -> Result<(), SubmitError> {
     for entry in entries {
         let name = entry.map_err(SubmitError::file("list", results))?.file_name();
         // The scripts of a dry run are replaced, whatever study they were of: nothing was trained.
-        if name != FOLDER && name != crate::study::SHARDS && name != ".lock" {
+        // Names with a dot in front are what a killed process leaves, and the file system itself.
+        if name != FOLDER && name != SHARDS && !name.to_string_lossy().starts_with('.') {
             return Err(SubmitError::Foreign { path: results.into(), example: name.into() });
         }
     }

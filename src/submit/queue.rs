@@ -9,6 +9,7 @@ use std::process::Command;
 use serde::{Deserialize, Serialize};
 
 use super::{FOLDER, SubmitError, replace};
+use crate::study::Shard;
 
 /// Name of the record of what was submitted.
 const FILE: &str = "jobs.json";
@@ -148,11 +149,15 @@ impl Queue {
     }
 
     /// What it says of a shard.
-    pub fn task(&self, index: u32) -> Option<&Task> {
-        match self {
-            Self::Tasks(tasks) => tasks.iter().find(|task| task.index == index),
-            Self::Unknown | Self::Silent(_) => None,
-        }
+    pub fn task(&self, shard: Shard, jobs: &Jobs) -> Option<&Task> {
+        let Self::Tasks(tasks) = self else { return None };
+        // A task of another split has the number of the shard, but not its runs.
+        let of_split = |task: &&Task| {
+            jobs.submissions.iter().any(|submission| {
+                submission.array == task.array && submission.tasks == shard.count()
+            })
+        };
+        tasks.iter().filter(of_split).find(|task| task.index == shard.index())
     }
 }
 
@@ -244,7 +249,9 @@ pub(super) fn task_list(numbers: &[u32], limit: Option<u32>) -> String {
 mod tests {
     use std::num::NonZeroU32;
 
-    use super::{Jobs, Queue, Submission, Task, latest, parse_sacct, parse_squeue, task_list};
+    use super::{
+        Jobs, Queue, Shard, Submission, Task, latest, parse_sacct, parse_squeue, task_list,
+    };
 
     #[test]
     fn tasks_are_listed_as_ranges() {
@@ -303,8 +310,11 @@ mod tests {
             task(2, 2, "RUNNING", "n2", ""),
         ];
         let queue = Queue::Tasks(latest(tasks, &jobs));
-        assert_eq!(queue.task(1).map(|task| task.array), Some(9));
-        assert_eq!(queue.task(2).map(|task| task.array), Some(2));
-        assert_eq!(queue.task(3), None);
+        let array = |index, count| {
+            queue.task(Shard::new(index, count).unwrap(), &jobs).map(|task| task.array)
+        };
+        assert_eq!((array(1, 2), array(2, 2)), (Some(9), Some(2)));
+        // Of another split.
+        assert_eq!(array(1, 3), None);
     }
 }
