@@ -251,7 +251,8 @@ fn listed(texts: &[String]) -> String {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
+/// A number with its noun.
+pub(super) fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 

@@ -148,7 +148,16 @@ fn write_zip(
     };
     let temporary = builder(0o666).tempfile_in(parent(to)).map_err(failed)?;
     let mut zip = ZipWriter::new(BufWriter::new(temporary));
+    let mut folder = "";
     for (file, source) in files {
+        // Validators of RO-Crates look for the folders, too.
+        let own = file.path.rfind('/').map_or("", |slash| &file.path[..=slash]);
+        if own != folder {
+            folder = own;
+            if !own.is_empty() {
+                zip.folder(own).map_err(zip_failed)?;
+            }
+        }
         zip.file(&file.path, &bytes(results, source)?).map_err(zip_failed)?;
     }
     let written = zip.finish().map_err(zip_failed)?;

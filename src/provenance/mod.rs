@@ -196,19 +196,19 @@ impl Provenance {
             }
         };
         let runs = plan.runs.len();
-        lacks(stored < runs, format!("{} of {runs} runs are missing", runs - stored));
+        lacks(stored < runs, format!("{} of {} missing", runs - stored, are(runs, "run")));
         let holder = results.writing()?;
         lacks(
             holder.is_some(),
             format!("it is being written by {}", holder.as_deref().unwrap_or_default()),
         );
         let sets = results.incomplete();
-        lacks(sets > 0, format!("{sets} part sets are incomplete"));
+        lacks(sets > 0, format!("{} incomplete", are(sets, "part set")));
         let sets = results.unlisted();
-        lacks(sets > 0, format!("the manifest does not list {sets} part sets"));
-        lacks(missing > 0, format!("{missing} files that the manifest lists are not there"));
+        lacks(sets > 0, format!("{} not listed in the manifest", are(sets, "part set")));
+        lacks(missing > 0, format!("{} listed, but not there", are(missing, "file")));
         let unhashed = tables.iter().filter(|table| table.content_sha256.is_none()).count();
-        lacks(unhashed > 0, format!("{unhashed} tables are not hashed yet"));
+        lacks(unhashed > 0, format!("{} not hashed yet", are(unhashed, "table")));
 
         let content_sha256 = incomplete.is_empty().then(|| {
             content_sha256(manifest.tables.iter().map(|(name, table)| (name.as_str(), table)))
@@ -244,6 +244,10 @@ impl Provenance {
                 .collect(),
         })
     }
+}
+
+fn are(number: usize, what: &str) -> String {
+    format!("{} {}", citation::count(number, what), if number == 1 { "is" } else { "are" })
 }
 
 /// Every part that the manifest lists, by table and file.

@@ -220,17 +220,22 @@ fn action(
     if let Value::Object(action) = &mut action {
         // The manifest knows when the first began and when the last ended.
         if index == 0 {
-            action.insert("startTime".into(), json!(provenance.created));
+            action.insert("startTime".into(), json!(with_offset(&provenance.created)));
         }
         if index == results.manifest.last_writer {
-            action.insert("endTime".into(), json!(provenance.modified));
+            action.insert("endTime".into(), json!(with_offset(&provenance.modified)));
         }
         if provenance.incomplete.is_empty() {
             let status = "http://schema.org/CompletedActionStatus";
-            action.insert("actionStatus".into(), reference(status));
+            action.insert("actionStatus".into(), json!(status));
         }
     }
     action
+}
+
+/// A timestamp with UTC as an offset, the only way that the profile's validator knows.
+fn with_offset(timestamp: &str) -> String {
+    timestamp.replace('Z', "+00:00")
 }
 
 fn file_entity(file: &File) -> Value {

@@ -13,7 +13,9 @@ const DATE: u16 = 1 << 5 | 1;
 const NEEDED: u16 = 10;
 const MADE_BY: u16 = 3 << 8 | 20;
 /// A plain file that everybody may read.
-const MODE: u32 = 0o100_644;
+const FILE: u32 = 0o100_644 << 16;
+/// A folder that everybody may look into, on Unix and for DOS.
+const FOLDER: u32 = 0o040_755 << 16 | 0x10;
 
 /// Writes a zip file, file by file.
 pub(super) struct ZipWriter<W: Write> {
@@ -49,6 +51,15 @@ impl<W: Write> ZipWriter<W> {
 
     /// Adds a file; its name is ASCII, with slashes between folders.
     pub(super) fn file(&mut self, name: &str, bytes: &[u8]) -> Result<(), ZipError> {
+        self.entry(name, bytes, FILE)
+    }
+
+    /// Adds a folder; its name ends with a slash.
+    pub(super) fn folder(&mut self, name: &str) -> Result<(), ZipError> {
+        self.entry(name, &[], FOLDER)
+    }
+
+    fn entry(&mut self, name: &str, bytes: &[u8], attributes: u32) -> Result<(), ZipError> {
         let offset = u32::try_from(self.written)?;
         // All ones mean that the value stands elsewhere, which this edition does not know.
         if offset == u32::MAX || self.files == u16::MAX - 1 {
@@ -77,7 +88,7 @@ impl<W: Write> ZipWriter<W> {
         self.directory.extend(common);
         // No comment, the first disk, no internal attributes.
         self.directory.extend([0; 6]);
-        self.directory.extend((MODE << 16).to_le_bytes());
+        self.directory.extend(attributes.to_le_bytes());
         self.directory.extend(offset.to_le_bytes());
         self.directory.extend(name.as_bytes());
         self.files += 1;
