@@ -1,7 +1,7 @@
 //! Where results come from: what a reader needs to cite them, check them and hand them on.
 //!
 //! [`Provenance`] gathers the facts of a results directory, comparing every file with its hash;
-//! [`Provenance::paragraph`] and [`Provenance::bibtex`] are the citation, [`export`] writes an
+//! [`Provenance::paragraph`] and [`Provenance::bibtex`] are the citation, [`export()`] writes an
 //! RO-Crate.
 
 use std::path::PathBuf;

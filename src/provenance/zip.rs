@@ -7,15 +7,15 @@
 use std::io::{self, Write};
 
 /// 1 January 1980, the first day that the format knows, at midnight.
-const DATE: u16 = 1 << 5 | 1;
+const DATE: u16 = (1 << 5) | 1;
 /// Version 1.0 of the format is all that is needed; made by version 2.0 on Unix, whose permissions
 /// are understood then.
 const NEEDED: u16 = 10;
-const MADE_BY: u16 = 3 << 8 | 20;
+const MADE_BY: u16 = (3 << 8) | 20;
 /// A plain file that everybody may read.
 const FILE: u32 = 0o100_644 << 16;
 /// A folder that everybody may look into, on Unix and for DOS.
-const FOLDER: u32 = 0o040_755 << 16 | 0x10;
+const FOLDER: u32 = (0o040_755 << 16) | 0x10;
 
 /// Writes a zip file, file by file.
 pub(super) struct ZipWriter<W: Write> {

@@ -90,6 +90,20 @@ The metadata entry `ceteris` is a JSON object with `iterations_done`, `iteration
 `content_sha256` covers every value bit for bit and depends neither on the order of the rows nor \
 on parts or compression, so two directories hold the same results exactly when these hashes are \
 equal. It is null while runs are being added.
+
+`ceteris cite` names the content of all reproducible tables by one hash, the SHA-256 of one line \
+`<table> <content_sha256>` for each of them that has rows:
+
+```python
+tables = json.load(open(\"results/manifest.json\"))[\"tables\"].items()
+lines = [f\"{name} {table['content_sha256']}\\n\" for name, table in tables
+         if table[\"reproducible\"] and table[\"content_sha256\"]]
+hashlib.sha256(\"\".join(sorted(lines)).encode()).hexdigest()
+```
+
+`ceteris export` writes the directory as an RO-Crate, a folder or a zip file: the manifest and the \
+parts that it lists, the study file as `study.toml`, `ro-crate-metadata.json` which describes them, \
+and `SHA256SUMS`. Unpacked, it is a results directory again.
 ";
 
 fn write_study(page: &mut String, study: &dyn Study) -> fmt::Result {

@@ -74,8 +74,18 @@ pub(super) fn decode(
     guarded(path, || {
         let size = bytes.len() as u64;
         let mut reader = ParquetReader::new(Cursor::new(bytes)).with_columns(columns);
-        check_plausible(reader.get_metadata()?, size)?;
-        reader.finish()
+        let metadata = reader.get_metadata()?;
+        check_plausible(metadata, size)?;
+        let rows = metadata.num_rows;
+        let frame = reader.finish()?;
+        // polars makes frames of unequal columns out of some malformed files.
+        for column in frame.columns() {
+            polars_ensure!(
+                column.len() == rows,
+                ComputeError: "{} has {} rows of {rows}", column.name(), column.len()
+            );
+        }
+        Ok(frame)
     })
 }
 
@@ -87,7 +97,7 @@ pub(super) fn header(path: &Path) -> Result<DataFrame, StoreError> {
 
 /// Refuses a footer that claims more than the file can hold, before memory is taken for it.
 ///
-/// A part is a few hundred rows a kilobyte. A row of any table differs from the next in its key, so
+/// A part has about a hundred rows a kilobyte. A row of any table differs from the next in its key, so
 /// 64 of them in a byte are beyond what compression can do.
 fn check_plausible(metadata: &FileMetadata, size: u64) -> PolarsResult<()> {
     let most = 64 * size;
