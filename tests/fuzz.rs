@@ -522,6 +522,7 @@ fn parquet_that_was_damaged() {
     let directory = lay_out(folder.path());
     let listed = trained()[Path::new("manifest.json")].clone();
     let unlisted = unlisted();
+    let panics = AtomicUsize::new(0);
     let (damaged, others, unseen) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
     let inputs = (any::<Index>(), harm(), any::<bool>());
     fuzz("Parquet files", 500, &inputs, |(part, harm, is_listed)| {
@@ -543,6 +544,9 @@ fn parquet_that_was_damaged() {
                 && error.to_string().contains("move it away and run the study again")
         });
         let of_file = of_file.count();
+        if errors.iter().any(|error| error.to_string().contains("(it is not Parquet: ")) {
+            panics.fetch_add(1, Ordering::Relaxed);
+        }
         if is_listed {
             // The hash finds every change, whichever way the part is read.
             assert_eq!(of_file > 0, bytes != *whole, "{errors:?}");
@@ -558,6 +562,7 @@ fn parquet_that_was_damaged() {
         lay_out(folder.path());
     });
     println!("  {damaged:?} damaged by name, {others:?} other errors, {unseen:?} read as a table");
+    println!("  polars panicked at {panics:?} of them");
 }
 
 // Command lines.

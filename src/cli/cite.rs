@@ -11,10 +11,10 @@ use crate::provenance::Provenance;
 use crate::store::ResultsDirectory;
 
 /// Says where results come from, to cite and to check them.
-///
-/// The content hash is the SHA-256 of one line a reproducible table, `<table> <content_sha256>`, in the
-/// order of the tables' names, with each table's `content_sha256` from manifest.json.
 #[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+The content hash is the SHA-256 of one line for each reproducible table that has rows, \
+`<table> <content_sha256>`, sorted by table, with the content_sha256 of manifest.json.")]
 pub struct CiteArgs {
     /// The results directory.
     #[arg(value_name = "DIR")]

@@ -26,10 +26,11 @@ impl Provenance {
             study.numerics_version,
             study.about.trim_end_matches('.')
         );
-        let replicates = count(self.replicates, "replicate");
+        let each = if self.arms == 1 { "" } else { " each" };
         let mut runs = format!(
-            "It compares {} with {replicates} each, {} in all: {} finished and {} diverged.",
+            "It has {} with {}{each}, {} in all: {} finished and {} diverged.",
             count(self.arms, "arm"),
+            count(self.replicates, "replicate"),
             count(self.runs, "run"),
             self.finished,
             self.diverged
