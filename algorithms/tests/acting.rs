@@ -195,6 +195,38 @@ fn trainings_do_not_depend_on_cohort_or_threads() {
 }
 
 #[test]
+fn a_trained_policy_plays_its_final_evaluation_again() {
+    let config = AgentConfig {
+        observation_normalization: ObservationNormalization::Release,
+        evaluation_episodes: 3,
+        ..base("CartPole-v1")
+    };
+    let training = &trained(&specs(&[config]), 1)[0];
+    let policy = training.policy.as_ref().unwrap();
+    for (mode, evaluated) in &training.evaluations {
+        let mut moments = Vec::new();
+        let played = policy.play(*mode, 3, &mut |moment| {
+            moments.push((moment.episode, moment.step, moment.return_, moment.done));
+            assert_eq!(moment.action.is_some(), moment.step > 0);
+            Ok(())
+        });
+        assert_eq!(played.unwrap(), *evaluated);
+        // Every state is seen: after the reset, and after each step, which pays 1.
+        let expected: Vec<_> = evaluated
+            .iter()
+            .enumerate()
+            .flat_map(|(episode, (_, length))| {
+                (0..=*length).map(move |step| (episode, step, f64::from(step), step == *length))
+            })
+            .collect();
+        assert_eq!(moments, expected);
+        // Fewer or more episodes are the beginning or a continuation of the same.
+        assert_eq!(policy.play(*mode, 1, &mut |_| Ok(())).unwrap(), evaluated[..1]);
+        assert_eq!(policy.play(*mode, 4, &mut |_| Ok(())).unwrap()[..3], evaluated[..]);
+    }
+}
+
+#[test]
 fn a_diverging_agent_is_recorded_and_harms_nobody() {
     let base = AgentConfig { total_steps: 480, ..base("Pendulum-v1") };
     // Steps this long overflow within the first iteration.
@@ -209,6 +241,7 @@ fn a_diverging_agent_is_recorded_and_harms_nobody() {
     let together = trained(&specs, 1);
     assert!(together[1].diverged.is_some());
     assert!(together[1].evaluations.is_empty());
+    assert!(together[1].policy.is_none());
     for agent in [0, 2] {
         assert_eq!(together[agent].diverged, None);
         let alone = trained(&specs[agent..=agent], 1);

@@ -39,7 +39,7 @@ pub struct Frame {
 }
 
 /// Width of the picture, px.
-const WIDTH: f64 = 480.0;
+pub(super) const WIDTH: f64 = 480.0;
 /// Least height of the scene, px, and most.
 const SCENE_HEIGHT: (f64, f64) = (160.0, 420.0);
 const MARGIN: f64 = 12.0;
@@ -198,7 +198,7 @@ impl Film {
 
     /// What stands below the scene.
     pub(super) fn caption(&self, frame: &Frame) -> String {
-        format!("step {}    return {:.1}", frame.step, frame.return_ + 0.0)
+        format!("step {}, return {:.1}", frame.step, frame.return_ + 0.0)
     }
 
     /// Opens a picture: its title and a white ground.
@@ -212,7 +212,7 @@ impl Film {
              viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-labelledby=\"title description\" \
              font-family=\"DejaVu Sans, Verdana, sans-serif\">\n\
              <title id=\"title\">{environment}: {arm}, replicate {}</title>\n\
-             <desc id=\"description\">{mode} policy, evaluation episode {episode}, which ends at \
+             <desc id=\"description\">{mode} policy, evaluation episode {episode}; at the end: \
              {last}</desc>\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
             self.replicate,
         )
@@ -251,7 +251,7 @@ impl Film {
 
     /// Attributes of all texts below the scene.
     pub(super) fn caption_style() -> String {
-        format!("font-size=\"{CAPTION}\" fill=\"{TEXT}\" xml:space=\"preserve\"")
+        format!("font-size=\"{CAPTION}\" fill=\"{TEXT}\"")
     }
 
     /// One frame as a picture that does not move.

@@ -469,12 +469,12 @@ impl Replay {
             (0, _) => "the results directory stores none of these episodes".to_owned(),
             (1, 0) => "the stored episode is bit-identical".to_owned(),
             (stored, 0) => format!("all {stored} stored episodes are bit-identical"),
-            (stored, differing) => format!(
-                "{differing} of {stored} stored episodes differ; {}",
-                difference(results).unwrap_or_else(|| "program and machine are those that wrote \
-                    the results, so this is a defect of one of them"
-                    .to_owned())
-            ),
+            (stored, differing) => {
+                let reason = difference(results).unwrap_or_else(|| {
+                    "neither program nor machine is another one, so this is a defect".to_owned()
+                });
+                format!("{differing} of {stored} stored episodes differ: {reason}")
+            }
         }
     }
 }
@@ -485,11 +485,14 @@ fn difference(results: &Results) -> Option<String> {
     results.manifest.writers.iter().find_map(|writer| {
         let (build, machine) = (&writer.build, &writer.environment);
         if machine.device.kind != here.1.device.kind {
-            Some(format!("they were trained on a {}", machine.device.kind.to_uppercase()))
+            Some(format!("this directory has results of a {}", machine.device.kind.to_uppercase()))
         } else if build.target != here.0.target || machine.cpu.features != here.1.cpu.features {
-            Some(format!("they were trained on another kind of processor, {}", machine.cpu.model))
+            Some(format!(
+                "this directory has results of another kind of processor, {}",
+                machine.cpu.model
+            ))
         } else if build.commit != here.0.commit || build.dirty != here.0.dirty {
-            Some(format!("they were trained by another version, commit {}", build.commit))
+            Some(format!("this directory has results of another version, commit {}", build.commit))
         } else {
             None
         }

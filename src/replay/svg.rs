@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use super::film::{BASE, FOOT, Film, Paint, REST, number};
+use super::film::{BASE, FOOT, Film, Paint, REST, WIDTH, number};
 
 impl Film {
     /// The film as an SVG file: it repeats for ever, after a rest on its last frame.
@@ -63,20 +63,20 @@ impl Film {
             let shift = -FOOT * index as f64;
             format!("0 {}", number(shift))
         }));
+        let foot = number(layout.foot());
         let _ = writeln!(
             text,
-            "<svg y=\"{}\" width=\"100%\" height=\"{FOOT}\" overflow=\"hidden\"><g {}>\
-             <animateTransform attributeName=\"transform\" type=\"translate\" {timing} \
-             values=\"{shifts}\"/>",
-            number(layout.foot()),
+            "<clipPath id=\"opening\"><path d=\"M0 {foot}h{WIDTH}v{FOOT}H0z\"/></clipPath>\n\
+             <g clip-path=\"url(#opening)\"><g {}><animateTransform attributeName=\"transform\" \
+             type=\"translate\" {timing} values=\"{shifts}\"/>",
             Self::caption_style(),
         );
         for (index, frame) in self.frames.iter().enumerate() {
             #[allow(clippy::cast_precision_loss)]
-            let y = FOOT * index as f64 + BASE;
+            let y = layout.foot() + FOOT * index as f64 + BASE;
             let _ = writeln!(text, "{}", self.caption_at(frame, y));
         }
-        text.push_str("</g></svg>\n</svg>\n");
+        text.push_str("</g></g>\n</svg>\n");
         text
     }
 }

@@ -384,7 +384,7 @@ static FAMILIES: [Family; 10] = [
         view: View {
             camera: Camera::Top,
             height: 0.0,
-            size: [0.72, 0.72],
+            size: [0.8, 0.7],
             follows: false,
             marks: Some(0.1),
         },
@@ -714,7 +714,7 @@ static FAMILIES: [Family; 10] = [
         sizes: HUMANOID_SIZES,
         view: View {
             camera: Camera::Oblique,
-            height: 0.7,
+            height: 0.5,
             size: [3.6, 2.4],
             follows: true,
             marks: Some(0.5),
