@@ -25,6 +25,12 @@ evaluation_episodes = 2
 
 [factors]
 gamma = [0.9, 0.99]
+
+[[arms]]
+name = "wild"
+optimizer = "sgd"
+policy_learning_rate = 1e38
+value_learning_rate = 1e38
 "#;
 
 fn ceteris(arguments: &[&str]) -> Output {
@@ -232,12 +238,13 @@ fn mistakes_are_named_with_what_would_be_right() {
     let ids: Vec<String> = results_of.plan.runs.iter().map(|run| run.id.to_string()).collect();
     fails(&[], &["--run <ID>", "--arm <NAME>"]);
     fails(&["--run", "x", "--arm", "y"], &["cannot be used with"]);
-    fails(&["--run", "", "--svg", "a.svg"], &["16 runs have an id that begins with", &ids[15]]);
+    fails(&["--run", "", "--svg", "a.svg"], &["24 runs have an id that begins with", "and 4 more"]);
     let near = format!("{}x", ids[4]);
     fails(&["--run", &near], &[&format!("did you mean {}?", ids[4])]);
     fails(&["--arm", "gama=0.9"], &["did you mean `gamma=0.9`?", "gamma=0.99"]);
     fails(&["--arm", "gamma=0.9", "--replicate", "8"], &["it has 0, 1, 2, 3, 4, 5, 6, 7"]);
     fails(&["--run", &ids[0], "--svg", "no-such-folder/a.svg"], &["there is no folder"]);
+    fails(&["--arm", "wild"], &["diverged when it was trained", "no final policy"]);
     let printed = replay(&["--run", &ids[4][..12]]);
     let run = &results_of.plan.runs[4];
     assert!(printed.contains(&format!("{}, replicate {}", run.arm, run.replicate)), "{printed}");

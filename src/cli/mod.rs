@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::time::Duration;
 
 use algorithms::device::LearnerDevice;
 use clap::{Parser, Subcommand};
@@ -108,7 +109,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Cite(args) => cite::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::execute(args, out).map(|()| ExitCode::SUCCESS),
-        Command::Replay(args) => replay::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Replay(args) => replay::execute(args, out),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };
@@ -216,6 +217,21 @@ impl DeviceArg {
     }
 }
 
+/// A time such as 90s, 10m or 2h.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let expected = || format!("expected a time such as 90s, 10m or 2h, not \"{text}\"");
+    let (number, unit) =
+        text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
+    let seconds = match unit {
+        "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(expected()),
+    };
+    let number: f64 = number.parse().map_err(|_| expected())?;
+    Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
+}
+
 /// The level of an interval.
 pub(crate) fn level(text: &str) -> Result<f64, String> {
     match text.parse() {
@@ -231,7 +247,21 @@ pub(crate) fn default_workers() -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use clap::CommandFactory;
+
+    use super::duration;
+
+    #[test]
+    fn times_have_a_unit() {
+        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
+        for text in ["", "10", "m", "-1s", "10 days", "1e400s", "NaNs"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn arguments_do_not_clash() {

@@ -3,15 +3,16 @@
 use std::error::Error;
 use std::io::Write;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use clap::{ArgGroup, Args, ValueEnum};
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, TableStyle};
 
-use super::run::{Live, stop_on_interrupt};
+use super::run::{INTERRUPTED, Live, stop_on_interrupt};
 use crate::execute::Observer as _;
-use crate::replay::{self, Choice, Mode, Outputs, Replay, Request};
+use crate::replay::{self, Choice, Mode, Outputs, Replay, ReplayError, Request};
 use crate::store::ResultsDirectory;
-use crate::studies::{CohortContext, Device};
+use crate::studies::{CohortContext, Device, StudyError};
 
 /// Trains one run of a results directory again from its seed, on the processor, plays the episodes of
 /// its final evaluation, and shows one as an animation.
@@ -72,7 +73,10 @@ impl From<ModeArg> for Mode {
 ///
 /// # Errors
 /// When there is no such run, it cannot be trained or shown, or nothing can be printed.
-pub fn execute(args: &ReplayArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> {
+pub fn execute(
+    args: &ReplayArgs,
+    out: &mut dyn Write,
+) -> Result<ExitCode, Box<dyn Error + Send + Sync>> {
     let results = ResultsDirectory::read(&args.directory)?;
     let choice = match (&args.run, &args.arm) {
         (Some(id), _) => Choice::Id(id.clone()),
@@ -102,7 +106,13 @@ pub fn execute(args: &ReplayArgs, out: &mut dyn Write) -> Result<(), Box<dyn Err
     };
     let replayed = replay::replay(&results, &found, &request, &context);
     live.close();
-    let replayed = replayed?;
+    let replayed = match replayed {
+        Err(ReplayError::Study { source: StudyError::Interrupted, .. }) => {
+            writeln!(out, "interrupted")?;
+            return Ok(ExitCode::from(INTERRUPTED));
+        }
+        replayed => replayed?,
+    };
     writeln!(
         out,
         "{}: {}, replicate {} (run {})\n\n{}\n\n{}",
@@ -121,7 +131,7 @@ pub fn execute(args: &ReplayArgs, out: &mut dyn Write) -> Result<(), Box<dyn Err
         }
         None => writeln!(out, "to see an episode, add --svg FILE, --gif FILE or --frames FOLDER")?,
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A rule under the header and nothing else, which also reads well in a log.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use indicatif::{HumanCount, HumanDuration, ProgressBar, ProgressStyle};
 
-use super::{DeviceArg, default_workers};
+use super::{DeviceArg, default_workers, duration};
 use crate::execute::{self, CheckpointOptions, Observer, Options};
 use crate::report;
 use crate::store::{ResultsDirectory, RunEnvironment, describe_progress};
@@ -59,16 +59,7 @@ fn every(text: &str) -> Result<Every, String> {
     if text == "off" {
         return Ok(None);
     }
-    let wrong = || format!("expected a time such as 30s, 10m or 2h, or off, not {text:?}");
-    let seconds = match text.chars().last() {
-        Some('s') => 1,
-        Some('m') => 60,
-        Some('h') => 3600,
-        _ => return Err(wrong()),
-    };
-    // The unit is one byte.
-    let number: u32 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    Ok(Some(Duration::from_secs(u64::from(number) * seconds)))
+    duration(text).map(Some).map_err(|error| format!("{error}, or off"))
 }
 
 /// Exit status of an interrupted run, as shells give it for Ctrl-C.

@@ -11,8 +11,8 @@ use indicatif::{HumanBytes, HumanCount};
 use serde_json::json;
 
 use super::run::{INTERRUPTED, Live, environment, stop_on_interrupt};
-use super::{DeviceArg, default_workers};
-use crate::execute;
+use super::{DeviceArg, default_workers, duration};
+use crate::execute::{self, CheckpointOptions};
 use crate::replay::{self, Choice};
 use crate::store::{Difference, Integrity, Results, ResultsDirectory};
 use crate::verify::{Outcome, Relation, Request, Sample, Verification, Verified, verify};
@@ -81,21 +81,6 @@ const WRONG: u8 = 3;
 /// Where nothing else is said.
 const DEFAULT_BUDGET: Duration = Duration::from_secs(600);
 
-/// A time such as 90s, 10m or 2h.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("expected a time such as 90s, 10m or 2h, not \"{text}\"");
-    let (number, unit) =
-        text.split_at(text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len()));
-    let seconds = match unit {
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return Err(expected()),
-    };
-    let number: f64 = number.parse().map_err(|_| expected())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| expected())
-}
-
 /// Runs `ceteris verify`.
 ///
 /// # Errors
@@ -147,6 +132,7 @@ fn train(
         device: args.device.resolve(),
         workers: args.workers.map_or_else(default_workers, usize::from),
         cohort_width: None,
+        checkpoints: CheckpointOptions::default(),
     };
     let environment = environment(&options.device);
     let budget = args.budget.or((sample == Sample::Budget).then_some(DEFAULT_BUDGET));
@@ -389,21 +375,4 @@ fn json(
         },
         "trained": trained,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::duration;
-
-    #[test]
-    fn times_have_a_unit() {
-        assert_eq!(duration("90s"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("1.5m"), Ok(Duration::from_secs(90)));
-        assert_eq!(duration("2h"), Ok(Duration::from_secs(7200)));
-        for text in ["", "10", "m", "-1s", "10 days", "1e400s", "NaNs"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
 }
