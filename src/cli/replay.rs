@@ -103,6 +103,7 @@ pub fn execute(
         threads: 1,
         stop: &stop,
         progress: &|progress| live.progress(0, progress),
+        checkpoints: None,
     };
     let replayed = replay::replay(&results, &found, &request, &context);
     live.close();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::{DeviceArg, plan::estimate};
-use crate::execute::{Options, schedule};
+use crate::execute::{CheckpointOptions, Options, schedule};
 use crate::studies::Device;
 use crate::study::{Plan, Run, Shard, StudyFile, cohorts, plan};
 use crate::submit::{self, Prepared, Request, Resources};
@@ -232,6 +232,7 @@ fn default_time(
         device: Device::Cpu,
         workers: usize::from(args.cpus_per_task),
         cohort_width: args.cohort_width.map(usize::from),
+        checkpoints: CheckpointOptions::default(),
     };
     let runs: Vec<&Run> = shard.runs.iter().collect();
     let seconds = estimate(&shard, &schedule(study, &runs, &options), &options)
