@@ -244,6 +244,7 @@ fn mistakes_are_named_with_what_would_be_right() {
     fails(&["--arm", "gama=0.9"], &["did you mean `gamma=0.9`?", "gamma=0.99"]);
     fails(&["--arm", "gamma=0.9", "--replicate", "8"], &["it has 0, 1, 2, 3, 4, 5, 6, 7"]);
     fails(&["--run", &ids[0], "--svg", "no-such-folder/a.svg"], &["there is no folder"]);
+    fails(&["--run", &ids[0], "--gif", path(results())], &["this is a folder; name a file"]);
     fails(&["--arm", "wild"], &["diverged when it was trained", "no final policy"]);
     let printed = replay(&["--run", &ids[4][..12]]);
     let run = &results_of.plan.runs[4];

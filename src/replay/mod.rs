@@ -254,6 +254,9 @@ pub enum ReplayError {
     /// The folder for frames has something in it.
     #[error("{}: the folder is not empty; name a new one for the frames", .0.display())]
     NotEmpty(PathBuf),
+    /// A file is to be written where a folder is.
+    #[error("{}: this is a folder; name a file", .0.display())]
+    IsFolder(PathBuf),
     /// There is no folder to write a file into.
     #[error("{}: there is no folder {}", path.display(), folder.display())]
     NoFolder {
@@ -519,9 +522,12 @@ impl Outputs {
     /// Finds out whether the film can be written, before anything is trained for it.
     ///
     /// # Errors
-    /// When a folder is missing, or the one for the frames is not empty.
+    /// When a folder is missing or in the way, or the one for the frames is not empty.
     pub fn check(&self) -> Result<(), ReplayError> {
         for path in self.svg.iter().chain(&self.gif) {
+            if path.is_dir() {
+                return Err(ReplayError::IsFolder(path.clone()));
+            }
             let folder = match path.parent() {
                 Some(folder) if folder != Path::new("") => folder,
                 _ => continue,
