@@ -232,6 +232,40 @@ fn an_episode_becomes_a_film_and_the_same_bytes_again() {
     fails(&["--arm", "gamma=0.99", "--frames", new], &["frames: the folder is not empty"]);
 }
 
+/// Chromium's drawing of the SVG at a time is the frame of that time, which usvg and tiny-skia drew.
+#[test]
+fn a_browser_shows_the_frame_of_each_time() {
+    if !Path::new("tests/browser/node_modules/complete").exists() {
+        let said = "scripts/setup-browser.sh has not been run";
+        assert!(std::env::var_os("CETERIS_REQUIRE_BROWSER").is_none(), "{said}");
+        println!("skipped: {said}");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (printed, _, _, frames) = film(folder.path());
+    let length = rows(&printed)[1].2;
+    let last = length.div_ceil(2);
+    let frame = |index: u32| frames.join(format!("frame-{index:04}.png"));
+    let at = |seconds: f64, index: u32| format!("{seconds}={}", path(&frame(index)));
+    // 25 frames a second; the last one is shown for a second more. The last comparison is with
+    // another frame than the one that is shown.
+    let end = 0.04 * f64::from(last) + 0.5;
+    let output = Command::new("node")
+        .args(["tests/browser/film.mjs", path(&folder.path().join("film.svg")), "51", "240"])
+        .args([at(0.0, 0), at(0.13, 3), at(end, last), at(end, 0)])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let captions = ["step 0, return 0.0".to_owned(), "step 6, return 6.0".to_owned()];
+    let end = format!("step {length}, return {length}.0");
+    for (moment, caption) in captions.iter().chain([&end]).enumerate() {
+        assert_eq!(found[moment]["caption"], *caption, "{found}");
+        assert!(found[moment]["share"].as_f64().unwrap() < 0.001, "{found}");
+    }
+    assert!(found[3]["share"].as_f64().unwrap() > 0.005, "{found}");
+}
+
 #[test]
 fn mistakes_are_named_with_what_would_be_right() {
     let results_of = ResultsDirectory::read(results()).unwrap();
