@@ -1,7 +1,8 @@
 //! SVG files as PNG.
 //!
-//! Draws what [`super::paper`] and the frames of [`crate::replay`] are made of: filled and stroked paths in one colour each, and text. Where a
-//! group has an opacity, it holds a single path, so that it is the path's own.
+//! Draws what [`super::paper`] writes, and the frames of [`crate::replay`]: filled and stroked paths in
+//! one colour each, and text. Where a group has an opacity, it holds a single path, so that it is the
+//! path's own.
 
 use std::fmt::Display;
 use std::sync::{Arc, OnceLock};
