@@ -71,7 +71,7 @@ fn conflicting_numbers_and_other_study_files_are_refused() {
     succeeds(&["merge", "--out", arg(&out)]);
     let before = parts(&out);
 
-    let run = forge(&whole, 1);
+    let run = forge(&whole, 1, 1e-9);
     let output = ceteris(&["merge", arg(&whole), "--out", arg(&out)]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let (_, error) = texts(&output);

@@ -33,7 +33,7 @@ fn sound_results_pass_bit_for_bit_and_a_seed_draws_the_sample() {
     assert_eq!(code, Some(0), "{text}{error}");
     assert!(text.contains("VERIFIED: 8 of 8 runs (100 %)"), "{text}");
     assert!(text.contains("every value has the same bits"), "{text}");
-    assert!(text.contains("runs, iterations, episodes, evaluations; not timings"), "{text}");
+    assert!(text.contains("iterations, episodes, evaluations, runs; not timings"), "{text}");
     let drawn = |seed: &str| {
         let (code, found) = json(&out, &["--runs", "2", "--seed", seed]);
         assert_eq!(code, Some(0));
@@ -56,7 +56,7 @@ fn sound_results_pass_bit_for_bit_and_a_seed_draws_the_sample() {
 fn an_altered_number_is_found_though_every_hash_fits() {
     let folder = TempDir::new().unwrap();
     let (_, out) = trained(folder.path());
-    let run = forge(&out, 4);
+    let run = forge(&out, 4, 1e-9);
     let (code, text, error) = verify(&out, &["--files-only"]);
     assert_eq!(code, Some(0), "{text}{error}");
     let (code, found) = json(&out, &["--run", &run[..8]]);
@@ -93,7 +93,7 @@ fn another_machine_is_named_and_only_a_tolerance_asked_of_it() {
 
     // Other bits within the tolerance, in the first iteration and beyond the horizon.
     for iteration in [0, 5] {
-        let run = forge(&out, iteration);
+        let run = forge(&out, iteration, 1e-9);
         let (code, found) = json(&out, &["--run", &run]);
         assert_eq!(code, Some(0), "{found}");
         assert_eq!(found["trained"]["runs"][0]["outcome"], "within tolerance");
@@ -167,4 +167,35 @@ fn damage_of_every_kind_is_named() {
     let (code, found) = json(&gap.join("shards/1-of-2"), &["--runs", "1"]);
     assert_eq!(code, Some(0));
     assert_eq!((&found["files"]["stored"], &found["files"]["missing"]), (&4.into(), &4.into()));
+}
+
+#[test]
+fn a_gpu_is_verified_on_the_gpu_and_within_a_tolerance_on_the_processor() {
+    if !algorithms::device::LearnerDevice::has_adapter() {
+        assert!(std::env::var_os("CETERIS_REQUIRE_GPU").is_none(), "no adapter found");
+        println!("skipped: no adapter for wgpu on this machine");
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let (study, out) = (folder.path().join("study.toml"), folder.path().join("out"));
+    let text = common::STUDY
+        .replace("replicates = 4", "replicates = 1")
+        .replace("total_steps = 3000", "total_steps = 1000");
+    fs::write(&study, text).unwrap();
+    succeeds(&["run", arg(&study), "--out", arg(&out), "--device", "wgpu", "--no-report"]);
+    for device in ["wgpu", "cpu"] {
+        let (code, found) = json(&out, &["--all", "--device", device]);
+        assert_eq!(code, Some(0), "{found}");
+        for run in found["trained"]["runs"].as_array().unwrap() {
+            assert_ne!(run["outcome"], "different", "{found}");
+            let machine = run["machine"].to_string();
+            assert_eq!(machine.contains("device gpu then, cpu now"), device == "cpu", "{machine}");
+        }
+    }
+    // Beyond the tolerance is different all the same.
+    forge(&out, 0, 0.5);
+    let (code, found) = json(&out, &["--all"]);
+    assert_eq!(code, Some(3), "{found}");
+    let text = verify(&out, &["--all"]).1;
+    assert!(text.contains("beyond what is promised of other machines"), "{text}");
 }

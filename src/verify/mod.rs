@@ -278,15 +278,13 @@ fn compare(
     let study = results.plan.file.study;
     let again = results.same_study_at(scratch)?;
     let sets = results.stored()?;
-    let mut tables: Vec<(&'static str, Vec<&'static str>, Option<Tolerance>)> =
-        vec![(RUNS, vec!["run_id"], None)];
     let described = study.tables().iter();
-    tables.extend(
-        described
-            .clone()
-            .filter(|table| table.reproducible)
-            .map(|table| (table.name, table.key.to_vec(), table.tolerance)),
-    );
+    let reproducible = described.clone().filter(|table| table.reproducible);
+    // The summary of a run comes last: what differs first is in the tables that follow its course.
+    let tables: Vec<(&'static str, Vec<&'static str>, Option<Tolerance>)> = reproducible
+        .map(|table| (table.name, table.key.to_vec(), table.tolerance))
+        .chain([(RUNS, vec!["run_id"], None)])
+        .collect();
     let skipped = described.filter(|table| !table.reproducible).map(|table| table.name).collect();
     let wanted: BTreeSet<&str> = trained.iter().map(|run| run.as_ref()).collect();
     let mut frames = Vec::new();

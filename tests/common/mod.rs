@@ -120,9 +120,9 @@ pub fn edit(out: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     fs::write(&path, serde_json::to_vec_pretty(&manifest).unwrap()).unwrap();
 }
 
-/// Adds 1e-9 to the value loss of a run's iteration, and makes every hash fit the altered file, as
+/// Adds to the value loss of a run's iteration, and makes every hash fit the altered file, as
 /// somebody would who wants the change to go unnoticed. Returns the run.
-pub fn forge(out: &Path, iteration: u32) -> String {
+pub fn forge(out: &Path, iteration: u32, by: f64) -> String {
     use polars::prelude::*;
     use sha2::{Digest, Sha256};
     let file = part(out, "iterations");
@@ -131,7 +131,7 @@ pub fn forge(out: &Path, iteration: u32) -> String {
     let row = numbers.iter().position(|number| number == Some(iteration)).unwrap();
     let mut losses: Vec<Option<f64>> =
         frame.column("value_loss").unwrap().f64().unwrap().iter().collect();
-    losses[row] = losses[row].map(|loss| loss + 1e-9);
+    losses[row] = losses[row].map(|loss| loss + by);
     let run = frame.column("run_id").unwrap().str().unwrap().get(row).unwrap().to_owned();
     frame.with_column(Column::new("value_loss".into(), losses)).unwrap();
     ParquetWriter::new(fs::File::create(&file).unwrap()).finish(&mut frame).unwrap();
