@@ -9,16 +9,21 @@ use std::path::Path;
 use std::sync::Once;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use polars::io::mmap::MmapBytesReader;
 use polars::prelude::*;
 use polars_parquet::read::FileMetadata;
 use polars_parquet::write::schema_to_metadata_key;
 
-use super::hash::sha256;
+use super::hash::{rows_hash, sha256};
 use super::manifest::PartRecord;
 use super::{RUNS, StoreError};
 
 /// Rows of a row group: enough for compression to pay, few enough for a reader that filters.
 const ROW_GROUP: usize = 1 << 17;
+
+/// Under this name a part keeps the hash of its content: the manifest lists a part only after it was
+/// renamed, and a process may be killed in between.
+const HASH: &str = "ceteris.content_sha256";
 
 /// The bytes of a part.
 ///
@@ -28,14 +33,15 @@ const ROW_GROUP: usize = 1 << 17;
 pub(super) fn encode(frame: &mut DataFrame, table: &str) -> Result<Vec<u8>, StoreError> {
     let plain = frame.schema().to_arrow(CompatLevel::oldest());
     let schema = schema_to_metadata_key(&plain);
-    let metadata =
-        schema.value.map(|value| KeyValueMetadata::from_static(vec![(schema.key, value)]));
+    let hash = rows_hash(frame).map_err(StoreError::frame("write", table))?;
+    let mut metadata = vec![(HASH.to_owned(), hash)];
+    metadata.extend(schema.value.map(|value| (schema.key, value)));
     let mut bytes = Vec::new();
     ParquetWriter::new(&mut bytes)
         .with_compression(ParquetCompression::Zstd(None))
         .with_statistics(StatisticsOptions::full())
         .with_row_group_size(Some(ROW_GROUP))
-        .with_key_value_metadata(metadata)
+        .with_key_value_metadata(Some(KeyValueMetadata::from_static(metadata)))
         .finish(frame)
         .map_err(StoreError::frame("write", table))?;
     Ok(bytes)
@@ -50,7 +56,7 @@ pub(super) fn read(
     decode(path, verified(path, record)?, columns)
 }
 
-/// The bytes of a part, compared with its record.
+/// The bytes of a part, compared with its record, or where it has none yet with its own hash.
 ///
 /// Parquet pages carry no checksum that every writer fills in, so a flipped bit would otherwise
 /// pass as a different number.
@@ -59,10 +65,25 @@ pub(super) fn verified(path: &Path, record: Option<&PartRecord>) -> Result<Vec<u
     match record {
         Some(record) if sha256(&bytes) != record.sha256 => {
             let detail = "its content is not what the manifest says".into();
-            Err(StoreError::Damaged { path: path.into(), detail })
+            return Err(StoreError::Damaged { path: path.into(), detail });
         }
-        _ => Ok(bytes),
+        Some(_) => {}
+        None => check_own_hash(path, &bytes)?,
     }
+    Ok(bytes)
+}
+
+/// Compares a part that no manifest lists with the hash that is written in it.
+fn check_own_hash(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let size = bytes.len() as u64;
+    guarded(path, || {
+        let mut reader = ParquetReader::new(Cursor::new(bytes));
+        let pairs = reader.get_metadata()?.key_value_metadata().as_deref().unwrap_or_default();
+        let own = pairs.iter().find(|pair| pair.key == HASH).and_then(|pair| pair.value.clone());
+        let found = rows_hash(&whole(reader, size)?)?;
+        polars_ensure!(own == Some(found), ComputeError: "its content is not what was written");
+        Ok(())
+    })
 }
 
 pub(super) fn decode(
@@ -71,22 +92,24 @@ pub(super) fn decode(
     columns: Option<&[&str]>,
 ) -> Result<DataFrame, StoreError> {
     let columns = columns.map(|names| names.iter().map(|&name| name.to_owned()).collect());
-    guarded(path, || {
-        let size = bytes.len() as u64;
-        let mut reader = ParquetReader::new(Cursor::new(bytes)).with_columns(columns);
-        let metadata = reader.get_metadata()?;
-        check_plausible(metadata, size)?;
-        let rows = metadata.num_rows;
-        let frame = reader.finish()?;
-        // polars makes frames of unequal columns out of some malformed files.
-        for column in frame.columns() {
-            polars_ensure!(
-                column.len() == rows,
-                ComputeError: "{} has {} rows of {rows}", column.name(), column.len()
-            );
-        }
-        Ok(frame)
-    })
+    let size = bytes.len() as u64;
+    guarded(path, || whole(ParquetReader::new(Cursor::new(bytes)).with_columns(columns), size))
+}
+
+/// Reads what a file of this size holds, unless it contradicts itself.
+fn whole<R: MmapBytesReader>(mut reader: ParquetReader<R>, size: u64) -> PolarsResult<DataFrame> {
+    let metadata = reader.get_metadata()?;
+    check_plausible(metadata, size)?;
+    let rows = metadata.num_rows;
+    let frame = reader.finish()?;
+    // polars makes frames of unequal columns out of some malformed files.
+    for column in frame.columns() {
+        polars_ensure!(
+            column.len() == rows,
+            ComputeError: "{} has {} rows of {rows}", column.name(), column.len()
+        );
+    }
+    Ok(frame)
 }
 
 /// A part's columns without their rows.
@@ -207,7 +230,7 @@ mod tests {
     use polars_parquet::write::schema_to_metadata_key;
 
     #[test]
-    fn the_embedded_schema_has_plain_strings() {
+    fn the_embedded_schema_has_plain_strings_and_the_hash_is_beside_it() {
         let mut frame =
             df!("run_id" => ["a"], "widths" => [Series::new("".into(), [64_i64])]).unwrap();
         let bytes = super::encode(&mut frame, "runs").unwrap();
@@ -222,6 +245,12 @@ mod tests {
             .into_iter()
             .map(|(name, dtype)| (name.into(), ArrowField::new(name.into(), dtype, true)))
             .collect();
-        assert_eq!(metadata, [schema_to_metadata_key(&plain)]);
+        // SHA-256 of the encoding that src/store/hash.rs describes, computed with Python's hashlib.
+        let hash = "9beb9a6b32aec55bac83c86097ac95bcab7edaa5efa6293e6dd2722775ff371f";
+        assert_eq!(
+            (metadata[0].key.as_str(), metadata[0].value.as_deref()),
+            (super::HASH, Some(hash))
+        );
+        assert_eq!(metadata[1..], [schema_to_metadata_key(&plain)]);
     }
 }
