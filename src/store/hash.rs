@@ -31,11 +31,6 @@ pub fn content_hash(frame: &DataFrame, key: &[&str]) -> Result<String, StoreErro
     let failed = |source| StoreError::Frame { action: "hash", table: key.join(", "), source };
     let frame = super::schema::sorted(frame, &key.join(", "), key)?;
     check_unique(&frame, key)?;
-    rows_hash(&frame).map_err(failed)
-}
-
-/// [`content_hash`] of a frame whose rows stay in their order.
-pub(super) fn rows_hash(frame: &DataFrame) -> PolarsResult<String> {
     let mut columns: Vec<&Column> = frame.columns().iter().collect();
     columns.sort_by_key(|column| column.name().as_str());
 
@@ -55,7 +50,8 @@ pub(super) fn rows_hash(frame: &DataFrame) -> PolarsResult<String> {
                 hash.update(&block);
                 block.clear();
             }
-        })?;
+        })
+        .map_err(failed)?;
         hash.update(&block);
     }
     Ok(hexadecimal(&hash.finalize()))

@@ -40,9 +40,9 @@ runs/part-<id>.parquet         one row a run
 Parts are Parquet with zstd; every table is all parts of its folder together. A cohort of runs is \
 one part set: a part of every table under the same id, the first 16 hexadecimal digits of the \
 SHA-256 of the sorted run ids, one a line. The part of `runs` is written last, so a set without it \
-counts for nothing. Parts never change once they are written. Each keeps the SHA-256 of its \
-content, as under `content_sha256` below, in its own metadata (`ceteris.content_sha256`), so that it \
-can be checked before the manifest lists it.
+counts for nothing. Parts never change once they are written. Each keeps its own SHA-256, \
+of the file with zeros in place of these digits, in its metadata (`ceteris.sha256`), so that it can \
+be checked before the manifest lists it.
 
 ```python
 pandas.read_parquet(\"results/runs\")
