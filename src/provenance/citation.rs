@@ -15,7 +15,9 @@ impl Provenance {
             format!("The study \"{}\" ({})", one_line(&study.title), study.name)
         };
         let builds = distinct(&self.writers, |writer| program(&writer.build));
-        let was_run = if builds.is_empty() {
+        let was_run = if builds.is_empty() && self.finished + self.diverged > 0 {
+            format!("{name} has results that its manifest does not list yet.")
+        } else if builds.is_empty() {
             format!("{name} has no results yet.")
         } else {
             format!("{name} was run with {}.", listed(&builds))

@@ -229,6 +229,14 @@ mod tests {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert!(!super::is_intact(&flipped), "{bit}");
+            // The end of a file is read without its hash; that must not end the process.
+            if bit % 13 > 0 {
+                continue;
+            }
+            std::fs::write(&path, &flipped).unwrap();
+            if let Err(error) = super::header(&path) {
+                assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+            }
         }
         std::fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
         let error = super::read(&path, None, None).unwrap_err();
