@@ -110,7 +110,7 @@ pub fn execute(
                 Ok(results.in_training()?.into_iter().map(|(_, info)| info).collect::<Vec<_>>())
             })
             .unwrap_or_default();
-        let verbs = ["is kept in its middle", "are kept in their middle"];
+        let verbs = ["was kept in mid-training", "were kept in mid-training"];
         if let Some(kept) = describe_progress(verbs, &kept) {
             line.push_str(&format!(", {kept}"));
         }

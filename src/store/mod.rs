@@ -14,6 +14,8 @@
 //! Parts are never changed once they are committed, so the labels in them (`arm`, `factor_*`) are
 //! those of the study file at that time. What identifies a run is `run_id`;
 //! [`Results::by_arm`] joins the tables to the arms of the present study file.
+//!
+//! Runs in mid-training are kept in `checkpoints/` until they are committed.
 
 mod checkpoints;
 mod difference;
