@@ -106,8 +106,14 @@ impl ResultsDirectory {
     ) -> Result<(), StoreError> {
         let path = checkpoint_path(self.path(), run, kind);
         self.disk.create_folder(&self.path().join(FOLDER))?;
-        self.disk.write(&temporary(&path), bytes)?;
-        self.disk.rename(&temporary(&path), &path)
+        let temporary = temporary(&path);
+        let written = self.disk.write(&temporary, bytes);
+        if written.is_err() {
+            // What is left of it would take the place that results may need.
+            let _ = self.disk.remove(&temporary);
+        }
+        written?;
+        self.disk.rename(&temporary, &path)
     }
 
     /// The checkpoint that a run is to go on from, if it has one.

@@ -337,7 +337,7 @@ pub trait Study: Sync {
         run: &Run,
         bytes: &[u8],
     ) -> Result<CheckpointInfo, Box<dyn std::error::Error + Send + Sync>> {
-        let (_, _, _) = (study_seed, run, bytes);
+        let _ = (study_seed, run, bytes);
         Err("this study has no checkpoints".into())
     }
     /// What a report draws of this study.
