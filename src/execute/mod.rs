@@ -13,7 +13,7 @@ use crate::store::{ResultsDirectory, StoreError};
 use crate::studies::{
     CohortContext, CohortOutcome, Device, Progress, RunStatus, Study, StudyError,
 };
-use crate::study::{Cohort, Plan, Position, Run, cohorts_at};
+use crate::study::{Cohort, Plan, Position, Run, cohorts};
 
 mod checkpoints;
 
@@ -216,7 +216,7 @@ fn schedule_at(
         Device::Cpu => options.workers,
         Device::Gpu { .. } => 1,
     };
-    cohorts_at(study, todo, position, width, workers)
+    cohorts(study, todo, position, width, workers)
 }
 
 /// Steps that runs still have to take.

@@ -14,5 +14,5 @@ pub use file::{
     Arm, ArmLevel, ArmPair, Claim, ClaimEstimate, ClaimRule, Factor, FactorLevel, MAX_ARMS,
     MAX_RUNS, PresetSetting, Reference, Sign, StudyFile, Tuning, TuningRule, preset_settings,
 };
-pub use plan::{Cohort, Member, Plan, Position, Run, RunId, cohorts, cohorts_at, plan};
+pub use plan::{Cohort, Member, Plan, Position, Run, RunId, cohorts, plan};
 pub use shard::{NoShard, SHARDS, Shard};

@@ -170,17 +170,6 @@ pub struct Cohort {
     pub runs: Vec<usize>,
 }
 
-/// Groups runs into cohorts of at most `width`, enough of them to keep `workers` busy.
-///
-/// Runs with equal keys are split evenly, in their order, so the sizes of a group's cohorts differ
-/// by at most one. Each group is given a share of the workers by its work ([`Study::cost`]),
-/// rounded up, and its number of cohorts is a multiple of that share unless it has too few runs:
-/// no worker idles through a last round. The result depends on nothing but the arguments, and by
-/// the reproducibility contract no number depends on the result.
-pub fn cohorts(study: &dyn Study, runs: &[&Run], width: usize, workers: usize) -> Vec<Cohort> {
-    cohorts_at(study, runs, &|_| Position::default(), width, workers)
-}
-
 /// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Position {
@@ -196,8 +185,15 @@ impl Default for Position {
     }
 }
 
-/// [`cohorts`] of runs some of which were begun: those of a cohort are equally far.
-pub fn cohorts_at(
+/// Groups runs into cohorts of at most `width`, enough of them to keep `workers` busy.
+///
+/// Runs with equal keys that are equally far (`position`) are split evenly, in their order, so the
+/// sizes of a group's cohorts differ by at most one. Each group is given a share of the workers by
+/// the work that is left of it ([`Study::cost`]), rounded up, and its number of cohorts is a
+/// multiple of that share unless it has too few runs: no worker idles through a last round. The
+/// result depends on nothing but the arguments, and by the reproducibility contract no number
+/// depends on the result.
+pub fn cohorts(
     study: &dyn Study,
     runs: &[&Run],
     position: &dyn Fn(&Run) -> Position,
@@ -248,7 +244,7 @@ mod tests {
     use flags::Value;
 
     use super::super::fake::Fake;
-    use super::{Cohort, Position, Run, RunId, cohorts, cohorts_at};
+    use super::{Cohort, Position, Run, RunId, cohorts};
     use crate::studies::Study;
 
     /// One run for each number of samples.
@@ -265,7 +261,7 @@ mod tests {
 
     fn split(samples: &[i64], width: usize, workers: usize) -> Vec<Cohort> {
         let runs = runs(samples);
-        cohorts(&Fake, &runs.iter().collect::<Vec<_>>(), width, workers)
+        cohorts(&Fake, &runs.iter().collect::<Vec<_>>(), &|_| Position::default(), width, workers)
     }
 
     fn sizes(cohorts: &[Cohort]) -> Vec<usize> {
@@ -307,7 +303,7 @@ mod tests {
             _ => Position::default(),
         };
         let runs: Vec<&Run> = runs.iter().collect();
-        let found = cohorts_at(&Fake, &runs, &position, 16, 1);
+        let found = cohorts(&Fake, &runs, &position, 16, 1);
         let members: Vec<Vec<usize>> = found.into_iter().map(|cohort| cohort.runs).collect();
         assert_eq!(members, [vec![0, 3, 5], vec![1, 4], vec![2]]);
     }
