@@ -34,11 +34,11 @@ command -v parallel >/dev/null || {
 workers=()
 [[ -z ${WORKERS:-} ]] || workers=(--workers "$WORKERS")
 
-mkdir -p "$results"
+mkdir -p "$results/shards"
 # In an interruption, a shard gets a minute to finish its iteration and to write down what it has.
 # The log of jobs is of one split: another number of shards is another log.
 seq "$shards" | parallel --jobs 1 --quote --line-buffer --tagstring "{}/$shards" \
-    --joblog "$results/shards-of-$shards.log" --resume-failed --termseq TERM,60000,KILL,25 "$@" \
+    --joblog "$results/shards/parallel-of-$shards.log" --resume-failed --termseq TERM,60000,KILL,25 "$@" \
     "$ceteris" run "$study" --out "$results" --shard "{}/$shards" "${workers[@]}"
 "$ceteris" merge --out "$results"
 "$ceteris" report "$results"

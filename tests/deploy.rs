@@ -10,13 +10,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use ceteris::store::{ResultsDirectory, content_hash};
-use polars::functions::concat_df_diagonal;
+use ceteris::store::Manifest;
 use serde_json::Value;
 use tempfile::TempDir;
-
-/// Whether this version of ceteris has `ceteris merge`.
-const MERGES: bool = false;
 
 const STUDY: &str = r#"
 [study]
@@ -72,29 +68,16 @@ fn search_path() -> std::ffi::OsString {
     std::env::join_paths([own].into_iter().chain(std::env::split_paths(&path))).unwrap()
 }
 
-/// Content hash of `runs` and `iterations` of these directories together.
-fn hashes(directories: &[PathBuf]) -> BTreeMap<&'static str, String> {
-    let all: Vec<_> =
-        directories.iter().map(|path| ResultsDirectory::read(path).unwrap()).collect();
-    let hash = |(name, key): (&'static str, &[&str])| {
-        let frames: Vec<_> = all.iter().map(|results| results.table(name).unwrap()).collect();
-        (name, content_hash(&concat_df_diagonal(&frames).unwrap(), key).unwrap())
-    };
-    [("runs", &["run_id"][..]), ("iterations", &["run_id", "iteration"][..])].map(hash).into()
-}
-
-/// The results of a study that was sharded and merged.
-fn merged(results: &Path) -> Vec<PathBuf> {
-    if MERGES {
-        assert!(results.join("report.html").exists());
-        return vec![results.to_owned()];
-    }
-    let shards = std::fs::read_dir(results.join("shards")).unwrap();
-    shards.map(|shard| shard.unwrap().path()).collect()
+/// Content hash of every reproducible table, as the manifest says.
+fn hashes(results: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read(results.join("manifest.json")).unwrap();
+    let manifest: Manifest = serde_json::from_slice(&text).unwrap();
+    let tables = manifest.tables.into_iter().filter(|(_, table)| table.reproducible);
+    tables.map(|(name, table)| (name, table.content_sha256.unwrap_or_default())).collect()
 }
 
 /// A study file, and what its tables hash to without shards.
-fn reference(folder: &Path) -> (PathBuf, BTreeMap<&'static str, String>) {
+fn reference(folder: &Path) -> (PathBuf, BTreeMap<String, String>) {
     let (study, whole) = (folder.join("study.toml"), folder.join("whole"));
     std::fs::write(&study, STUDY).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_ceteris"))
@@ -105,7 +88,7 @@ fn reference(folder: &Path) -> (PathBuf, BTreeMap<&'static str, String>) {
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    (study, hashes(&[whole]))
+    (study, hashes(&whole))
 }
 
 /// Runs the container of a Job here, with some of its variables set to other values.
@@ -171,8 +154,9 @@ fn the_kubernetes_recipes_are_valid_and_train_the_study() {
         assert!(output.status.success(), "{}", text(&output.stderr));
     }
     let output = run_container(merge, &own);
-    assert!(output.status.success() || !MERGES, "{}", text(&output.stderr));
-    assert_eq!(hashes(&merged(&results)), expected);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(hashes(&results), expected);
+    assert!(results.join("report.html").exists());
 }
 
 #[test]
@@ -224,10 +208,11 @@ fn gnu_parallel_trains_the_study_and_tries_failed_shards_again() {
 
     std::fs::remove_file(&other).unwrap();
     let output = recipe();
-    assert!(output.status.success() || !MERGES, "{}", text(&output.stderr));
+    assert!(output.status.success(), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
     let trained: Vec<&str> = printed.lines().filter(|l| l.contains("runs finished")).collect();
     assert_eq!(trained.len(), 1, "{printed}");
     assert!(trained[0].starts_with("2/3\t"), "{printed}");
-    assert_eq!(hashes(&merged(&results)), expected);
+    assert_eq!(hashes(&results), expected);
+    assert!(results.join("report.html").exists());
 }
