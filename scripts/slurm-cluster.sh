@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A small Slurm cluster on the loopback of this machine, for tests: two nodes of two processors each
-# (n1 and n2, whatever the machine has), no accounting database, no cgroups, no systemd. Needs root
-# and the packages of scripts/setup-slurm.sh. Everything it writes is in FOLDER, and it stops only
+# (n1 and n2, whatever the machine has), a partition that pre-empts the other, no accounting database,
+# no cgroups, no systemd. Needs root and the packages of scripts/setup-slurm.sh. Everything it writes is in FOLDER, and it stops only
 # what it started.
 #
 #     scripts/slurm-cluster.sh start FOLDER     # prints the line that clients need:
@@ -137,7 +137,11 @@ ReturnToService=2
 KillWait=10
 NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port=${nodes[0]} CPUs=2 RealMemory=4000
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port=${nodes[1]} CPUs=2 RealMemory=4000
-PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
+# Jobs in the second partition take the place of those in the first, which are requeued.
+PreemptType=preempt/partition_prio
+PreemptMode=REQUEUE
+PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP PriorityTier=1
+PartitionName=urgent Nodes=n1,n2 MaxTime=INFINITE State=UP PriorityTier=2
 CONF
     await munge --socket="$folder/munge.socket" --no-input || fail "munged does not answer"
     slurmctld -c || fail "slurmctld does not start"

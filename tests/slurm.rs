@@ -124,7 +124,10 @@ impl Cluster {
     fn mid_run(&self, results: &Path, job: &str, shard: (u32, u32), runs: usize) {
         let folder = results.join(format!("shards/{}-of-{}/runs", shard.0, shard.1));
         wait(&format!("shard {shard:?} to be in mid-run"), || {
-            let stored = std::fs::read_dir(&folder).map_or(0, Iterator::count);
+            // Names of files that are being written begin with a dot.
+            let part = |file: &std::fs::DirEntry| path(&file.path()).contains("/part-");
+            let stored =
+                std::fs::read_dir(&folder).map_or(0, |files| files.flatten().filter(part).count());
             (stored > 0).then(|| assert!(stored < runs, "the runs are too short for this test"))
         });
         assert_eq!(self.task(job, shard.0).0, "RUNNING");
@@ -226,13 +229,24 @@ fn a_study_on_two_nodes_comes_to_the_same_bytes() {
     assert_ne!(node, other, "{status:#}");
     cluster.succeed("scontrol", &["update", &named, "state=resume"]);
 
-    // A node goes down under eight tasks.
+    // Tasks make room for an urgent job on both nodes, and one of these goes down afterwards.
     let eight = out("eight");
     let job = cluster.submit(&study, &eight, &["--tasks", "8", "--cohort-width", "1"]);
     cluster.mid_run(&eight, &job, (2, 8), 2);
-    let named = format!("nodename={}", cluster.task(&job, 2).1);
+    let urgent = ["--parsable", "--partition=urgent", "--nodes=2", "--exclusive", "--mem=0"];
+    let command = ["--output=/dev/null", "--wrap=true"];
+    cluster.succeed("sbatch", &[&urgent[..], &command].concat());
+    wait("the task to be pre-empted", || (cluster.task(&job, 2).0 == "PENDING").then_some(()));
+    let node = wait("the task to run again", || {
+        let (state, node) = cluster.task(&job, 2);
+        ["RUNNING", "COMPLETED"].contains(&state.as_str()).then_some(node)
+    });
+    let named = format!("nodename={node}");
     cluster.succeed("scontrol", &["update", &named, "state=down", "reason=test"]);
-    cluster.succeed("scontrol", &["update", &named, "state=resume"]);
+    wait("the node to answer again", || {
+        let state = cluster.succeed("sinfo", &["-h", "-N", "-o", "%T", "-n", &node]);
+        (!state.contains("down")).then_some(())
+    });
 
     for (results, tasks) in [(&one, 1), (&three, 3), (&eight, 8)] {
         let status = cluster.complete(results);

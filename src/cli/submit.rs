@@ -45,7 +45,7 @@ pub struct SlurmArgs {
     /// Results directory; by default `out/NAME` with the study's name
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Shards, one a task; by default as many as the study has cohorts, at most 1000
+    /// Shards, one a task; by default as many as before, or as the study has cohorts, at most 1000
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub tasks: Option<u32>,
     /// Processors of a task, each for one worker
