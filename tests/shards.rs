@@ -172,7 +172,8 @@ mod submission {
         let file = study(&folder, STUDY);
         let out = folder.path().join("my results");
         let nothing = folder.path().join("nothing");
-        let arguments = ["--out", path(&out), "--time", "02:00:00", "--gpus", "1", "--dry-run"];
+        let arguments =
+            ["--out", path(&out), "--time", "02:00:00", "--checkpoint-every", "5m", "--dry-run"];
         let output = submit(&[&[path(&file)], &arguments[..]].concat(), &nothing);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let printed = text(&output.stdout);
@@ -188,6 +189,11 @@ mod submission {
             )
         );
         assert_eq!(std::fs::read_to_string(out.join("slurm/study.toml")).unwrap(), STUDY);
+        let script = std::fs::read_to_string(&array).unwrap();
+        assert!(
+            script.contains("\"$SLURM_CPUS_PER_TASK\" '--checkpoint-every' '5m'\n"),
+            "{script}"
+        );
         for script in [array, finish] {
             let checked = Command::new("bash").arg("-n").arg(&script).output().unwrap();
             assert!(checked.status.success(), "{}", text(&checked.stderr));
@@ -234,7 +240,7 @@ mod submission {
             .output()
             .unwrap();
         let shown = text(&shown.stdout);
-        for told in ["41_1 RUNNING on n7", "41_3 PENDING (Priority)", "job 42 merges"] {
+        for told in ["41_1 RUNNING on n7", "41_3 PENDING (Priority)", "then job 42 to merge"] {
             assert!(shown.contains(told), "{shown}");
         }
 
@@ -272,6 +278,8 @@ mod submission {
             assert_eq!(output.status.code(), Some(1));
             text(&output.stderr)
         };
+        let idle = said(&[&arguments[..], &["--gpus", "1"]].concat());
+        assert!(idle.contains("add --device wgpu"), "{idle}");
         assert!(said(&arguments).contains("sbatch is not on PATH"));
         assert!(said(&arguments).contains("--dry-run"));
 

@@ -55,7 +55,7 @@ pub struct RunArgs {
 pub type Every = Option<Duration>;
 
 /// Reads a time such as 90s, 10m or 2h, or `off`.
-fn every(text: &str) -> Result<Every, String> {
+pub(super) fn every(text: &str) -> Result<Every, String> {
     if text == "off" {
         return Ok(None);
     }

@@ -88,10 +88,11 @@ pub fn print_sharded(
             }
             ShardLine::write_table(&lines, queue, out)?;
             if let Some(submission) = sharded.jobs.submissions.last() {
-                let after = submission.finish.map(|job| format!("; job {job} merges and reports"));
                 let (array, shards) = (submission.array, &submission.shards);
+                let after =
+                    submission.finish.map(|job| format!(", then job {job} to merge and report"));
                 let after = after.unwrap_or_default();
-                writeln!(out, "Job {array} trains the shards {shards}{after}.")?;
+                writeln!(out, "Submitted last: job {array} for the shards {shards}{after}.")?;
             }
             if let Queue::Silent(said) = queue {
                 writeln!(out, "Slurm does not answer: {said}")?;

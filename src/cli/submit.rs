@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{DeviceArg, plan::estimate};
+use super::{DeviceArg, plan::estimate, run::every};
 use crate::execute::{CheckpointOptions, Options, schedule};
 use crate::studies::Device;
 use crate::study::{Plan, Run, Shard, StudyFile, cohorts, plan};
@@ -79,6 +79,12 @@ pub struct SlurmArgs {
     /// Most runs in one tensor program; by default what suits the device
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub cohort_width: Option<u16>,
+    /// How often runs in training are kept, as in `ceteris run`
+    #[arg(long, value_name = "TIME", value_parser = every_text)]
+    pub checkpoint_every: Option<String>,
+    /// Keep every trained run, as in `ceteris run`
+    #[arg(long)]
+    pub keep_checkpoints: bool,
     /// Write the scripts and show how they would be submitted, but do not submit them
     #[arg(long)]
     pub dry_run: bool,
@@ -90,6 +96,11 @@ fn word(text: &str) -> Result<String, String> {
         return Err("expected a value without spaces".into());
     }
     Ok(text.to_owned())
+}
+
+/// A time that `ceteris run` takes.
+fn every_text(text: &str) -> Result<String, String> {
+    every(text).map(|_| text.to_owned())
 }
 
 fn line(text: &str) -> Result<String, String> {
@@ -105,6 +116,9 @@ fn line(text: &str) -> Result<String, String> {
 /// When the study file is not valid, the directory holds something else, or Slurm refuses.
 pub fn execute(args: &SubmitArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error + Send + Sync>> {
     let Engine::Slurm(args) = &args.engine;
+    if args.gpus.is_some() && args.device == DeviceArg::Cpu {
+        return Err("--gpus asks for GPUs that --device cpu does not use; add --device wgpu".into());
+    }
     let plan = plan(StudyFile::read(&args.file)?);
     let results = args.out.clone().unwrap_or_else(|| PathBuf::from("out").join(&plan.file.name));
     let tasks = match args.tasks.and_then(NonZeroU32::new) {
@@ -132,6 +146,12 @@ pub fn execute(args: &SubmitArgs, out: &mut dyn Write) -> Result<(), Box<dyn Err
     }
     if let Some(width) = args.cohort_width {
         arguments.extend(["--cohort-width".to_owned(), width.to_string()]);
+    }
+    if let Some(every) = &args.checkpoint_every {
+        arguments.extend(["--checkpoint-every".to_owned(), every.clone()]);
+    }
+    if args.keep_checkpoints {
+        arguments.push("--keep-checkpoints".to_owned());
     }
     let program = std::env::current_exe()?;
     let request = Request {
@@ -169,9 +189,10 @@ fn finish(
         return Ok(());
     }
     let asked = format!(
-        "{} of {tasks} shards, each with {} processors, {} of memory and {} of time",
+        "{} of {tasks} shards, each with {} {}, {} of memory and {} of time",
         prepared.shards.len(),
         resources.cpus,
+        if resources.cpus == 1 { "processor" } else { "processors" },
         resources.memory,
         resources.time
     );
