@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
-use algorithms::policy_gradient::checkpoint::read_policy;
+use algorithms::policy_gradient::checkpoint::{Header, read_policy};
 use ceteris::store::{
     CheckpointKind, Failpoint, Fault, Results, ResultsDirectory, RunEnvironment, checkpoint_path,
     content_hash,
@@ -372,15 +372,17 @@ fn trained_runs_are_kept_and_python_reads_their_policies() {
 
     for run in runs {
         let path = checkpoint_path(&out, &run.id, CheckpointKind::Final);
-        let policy = read_policy(&fs::read(&path).unwrap()).unwrap();
-        assert_eq!(policy.iterations_done, 40);
+        let bytes = fs::read(&path).unwrap();
+        assert_eq!(Header::read(&bytes).unwrap().iterations_done, 40);
+        let streams = envs::Streams { study_seed: 5, replicate: run.replicate };
+        let policy = read_policy(&bytes, streams).unwrap();
         let observation = [0.6, -0.8, 1.5];
         let mut seen = [0.0; 3];
         policy.observations.apply_frozen(&observation, &mut seen);
         let layout = algorithms::network::Layout::new(&policy.config.network_shape());
         let mut outputs = [0.0];
         algorithms::network::PolicyForward::new(&layout).run(
-            &policy.parameters,
+            &policy.parameters.policy,
             policy.config.activation,
             &seen,
             &mut outputs,

@@ -68,6 +68,35 @@ fn replay(arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
+#[test]
+fn a_kept_checkpoint_is_played_without_training() {
+    let folder = TempDir::new().unwrap();
+    let (file, out) = (folder.path().join("study.toml"), folder.path().join("results"));
+    fs::write(&file, STUDY.replace("replicates = 8", "replicates = 1")).unwrap();
+    let run = ["run", path(&file), "--out", path(&out), "--no-report", "--keep-checkpoints"];
+    assert!(ceteris(&run).status.success());
+    let ask = ["replay", path(&out), "--arm", "gamma=0.9"];
+    let kept = ceteris(&ask);
+    let kept = text(&kept.stdout);
+    assert!(kept.contains(", from its final checkpoint\n"), "{kept}");
+    assert!(kept.contains("all 2 stored episodes are bit-identical"), "{kept}");
+    let again = ceteris(&[&ask[..], &["--retrain"]].concat());
+    let again = text(&again.stdout);
+    assert!(again.contains(", trained again\n"), "{again}");
+    assert_eq!(rows(&kept), rows(&again));
+
+    // One of another run is not played in its place.
+    let checkpoint = |id: &str| out.join(format!("checkpoints/{id}-final.safetensors"));
+    let id = |printed: &str| printed.split("(run ").nth(1).unwrap()[..20].to_owned();
+    let other = ceteris(&["replay", path(&out), "--arm", "gamma=0.99"]);
+    let (own, other) = (id(&kept), id(&text(&other.stdout)));
+    fs::copy(checkpoint(&other), checkpoint(&own)).unwrap();
+    let error = text(&ceteris(&ask).stderr);
+    assert!(error.contains("its checkpoint is of another run; remove it"), "{error}");
+    fs::write(checkpoint(&own), b"nothing").unwrap();
+    assert_eq!(ceteris(&ask).status.code(), Some(1));
+}
+
 /// Rows of the printed table: episode, return, steps, and what is stored.
 fn rows(printed: &str) -> Vec<(usize, f64, u32, String)> {
     printed

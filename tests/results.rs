@@ -36,7 +36,8 @@ fn every_committed_directory_is_verified() {
     // One run is one thread's work, so two directories are verified at a time.
     let verify = |directory: &PathBuf| {
         let study = fs::read_to_string(directory.join("manifest.json")).unwrap();
-        if !cfg!(feature = "mujoco") && study.contains("Hopper-v4") | study.contains("Walker2d-v4") {
+        if !cfg!(feature = "mujoco") && study.contains("Hopper-v4") | study.contains("Walker2d-v4")
+        {
             println!("skipped: {} needs the feature mujoco", directory.display());
             return;
         }

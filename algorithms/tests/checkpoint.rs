@@ -341,10 +341,10 @@ fn a_policy_is_read_as_it_acts() {
     let specs = specs(&[config]);
     let bytes = stopped(&specs, 3).remove(0);
     let checkpoint = Checkpoint::from_bytes(&bytes, &specs[0]).unwrap();
-    let policy = read_policy(&bytes).unwrap();
+    let policy = read_policy(&bytes, specs[0].streams).unwrap();
     assert_eq!(*policy.config, *specs[0].config);
-    assert_eq!(policy.iterations_done, 3);
-    assert_eq!(policy.parameters, checkpoint.parameters.policy);
+    assert_eq!(Header::read(&bytes).unwrap().iterations_done, 3);
+    assert_eq!(policy.parameters, checkpoint.parameters);
     assert_eq!(policy.observations, checkpoint.lanes[0].observations);
     // The release's statistics: three components of Pendulum's observations, of which it saw
     // 1 + 24 an iteration (a reset at its beginning only in the first).
@@ -371,7 +371,7 @@ fn damaged_bytes_are_an_error_and_forged_ones_no_panic() {
     let readable = |bytes: &[u8]| {
         [
             Header::read(bytes).is_ok(),
-            read_policy(bytes).is_ok(),
+            read_policy(bytes, specs[0].streams).is_ok(),
             Checkpoint::from_bytes(bytes, &specs[0]).is_ok(),
         ]
     };

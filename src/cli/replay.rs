@@ -14,8 +14,9 @@ use crate::replay::{self, Choice, Mode, Outputs, Replay, ReplayError, Request};
 use crate::store::ResultsDirectory;
 use crate::studies::{CohortContext, Device, StudyError};
 
-/// Trains one run of a results directory again from its seed, on the processor, plays the episodes of
-/// its final evaluation, and shows one as an animation.
+/// Trains one run of a results directory again from its seed, on the processor, or loads its final
+/// checkpoint where one was kept; plays the episodes of its final evaluation, and shows one as an
+/// animation.
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("which").required(true).args(["run", "arm"]))]
 pub struct ReplayArgs {
@@ -31,6 +32,9 @@ pub struct ReplayArgs {
     /// Which replicate of the arm
     #[arg(long, value_name = "N", default_value_t = 0, requires = "arm")]
     pub replicate: u64,
+    /// Train it again even where its final checkpoint was kept (`ceteris run --keep-checkpoints`)
+    #[arg(long)]
+    pub retrain: bool,
     /// How actions are chosen
     #[arg(long, value_enum, default_value_t = ModeArg::Deterministic)]
     pub mode: ModeArg,
@@ -95,6 +99,7 @@ pub fn execute(
     };
     let stop = stop_on_interrupt()?;
     let file = &results.plan.file;
+    let kept = if args.retrain { None } else { results.final_checkpoint(&found.run.id)? };
     let live = Live::new(file.study.step_unit());
     live.begin(file.study.cost(&found.run.configuration).steps, 1, 0);
     let context = CohortContext {
@@ -105,7 +110,7 @@ pub fn execute(
         progress: &|progress| live.progress(0, progress),
         checkpoints: None,
     };
-    let replayed = replay::replay(&results, &found, &request, &context);
+    let replayed = replay::replay(&results, &found, kept.as_deref(), &request, &context);
     live.close();
     let replayed = match replayed {
         Err(ReplayError::Study { source: StudyError::Interrupted, .. }) => {
@@ -116,11 +121,12 @@ pub fn execute(
     };
     writeln!(
         out,
-        "{}: {}, replicate {} (run {})\n\n{}\n\n{}",
+        "{}: {}, replicate {} (run {}), {}\n\n{}\n\n{}",
         replayed.environment,
         found.arm,
         found.run.replicate,
         found.run.id,
+        if kept.is_some() { "from its final checkpoint" } else { "trained again" },
         table(&replayed, request.mode),
         replayed.verdict(&results),
     )?;

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use super::{DeviceArg, plan::estimate, run::every};
 use crate::execute::{CheckpointOptions, Options, schedule};
 use crate::studies::Device;
-use crate::study::{Plan, Run, Shard, StudyFile, cohorts, plan};
+use crate::study::{Plan, Position, Run, Shard, StudyFile, cohorts, plan};
 use crate::submit::{self, Prepared, Request, Resources};
 
 /// Arguments of `ceteris submit`.
@@ -222,7 +222,7 @@ fn default_tasks(plan: &Plan, args: &SlurmArgs) -> NonZeroU32 {
     let runs: Vec<&Run> = plan.runs.iter().collect();
     let device = args.device.on_a_node();
     let width = args.cohort_width.map_or_else(|| study.cohort_width(&device), usize::from);
-    let count = cohorts(study, &runs, width, 1).len().clamp(1, 1000);
+    let count = cohorts(study, &runs, &|_| Position::default(), width, 1).len().clamp(1, 1000);
     u32::try_from(count).ok().and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MIN)
 }
 

@@ -119,9 +119,11 @@ impl Film {
             };
             let mut buffer = Vec::with_capacity(wide * high);
             for row in top..top + high {
-                for place in row * width + left..row * width + left + wide {
-                    let same = shown.get(place) == Some(&numbers[place]);
-                    buffer.push(if same { SAME } else { numbers[place] });
+                let start = row * width + left;
+                let before = shown.get(start..start + wide).unwrap_or_default();
+                for (place, number) in numbers[start..start + wide].iter().enumerate() {
+                    let same = before.get(place) == Some(number);
+                    buffer.push(if same { SAME } else { *number });
                 }
             }
             encoder.write_frame(&Frame {

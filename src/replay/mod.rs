@@ -153,13 +153,16 @@ pub trait Replayable: Sync {
     /// Where the same episodes are stored.
     fn stored(&self) -> StoredEpisodes;
 
-    /// Trains a run again from its seed and plays episodes with what it learned.
+    /// Plays episodes with what a run learned: with the final checkpoint that was kept of it, or
+    /// by training it again from its seed where there is none.
     ///
     /// # Errors
-    /// When interrupted, when the run diverges, or when something below fails.
+    /// When interrupted, when the run diverges, when the checkpoint is damaged or of another run,
+    /// or when something below fails.
     fn play(
         &self,
         run: &Run,
+        kept: Option<&[u8]>,
         request: &Request,
         context: &CohortContext<'_>,
     ) -> Result<Played, StudyError>;
@@ -397,13 +400,14 @@ pub struct Replay {
     pub film: Option<Film>,
 }
 
-/// Trains a run again and plays with what it learned.
+/// Plays with what a run learned, which its final checkpoint has (`kept`) or training it again shows.
 ///
 /// # Errors
 /// When the study has nothing to replay, the run diverged, or something below fails.
 pub fn replay(
     results: &Results,
     found: &Found<'_>,
+    kept: Option<&[u8]>,
     request: &Request,
     context: &CohortContext<'_>,
 ) -> Result<Replay, ReplayError> {
@@ -417,7 +421,7 @@ pub fn replay(
     }
     let stored = stored_episodes(results, &replayable.stored(), run, request.mode)?;
     let played = replayable
-        .play(run, request, context)
+        .play(run, kept, request, context)
         .map_err(|source| ReplayError::Study { run: id, source })?;
     let episodes = played.episodes.iter().zip(0_u32..).map(|(episode, number)| Episode {
         played: *episode,

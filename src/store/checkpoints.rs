@@ -167,6 +167,14 @@ impl ResultsDirectory {
 }
 
 impl Results {
+    /// The checkpoint that was kept of a trained run, if one was.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn final_checkpoint(&self, run: &RunId) -> Result<Option<Vec<u8>>, StoreError> {
+        read(&checkpoint_path(self.path(), run, CheckpointKind::Final))
+    }
+
     /// How far the runs of the study are that are neither recorded nor at their beginning, in the
     /// order of the plan. Checkpoints that no run can go on from are left out.
     ///

@@ -56,9 +56,23 @@ asks for keep their old labels, and the parts may then differ in their `factor_*
 (`polars.read_parquet(..., missing_columns=\"insert\", extra_columns=\"ignore\")`, `union_by_name` in \
 DuckDB). Null means that a value is not defined, NaN is never written in its place.
 
-Files that are being written begin with a dot. `.lock` names the process that writes at the \
-moment. `set-aside/` receives what is left of a part set of which a file was moved away, and \
-checkpoints that no run can go on from.
+Files that are being written begin with a dot. `set-aside/` receives what is left of a part set of \
+which a file was moved away, part sets whose runs others hold already, and checkpoints that no run \
+can go on from.
+
+`shards/i-of-n/` is the results directory of a shard (`ceteris run --shard i/n`); `ceteris merge` \
+copies the runs of all of them into the tables. In a merged directory a part set has up to 1024 runs of \
+one writer in the order of their ids, so that the same runs give the same files. `slurm/` has what \
+`ceteris submit slurm` wrote.
+
+## One writer
+
+`.lock` is locked by the process that writes at the moment, and names it. Because not every file system \
+passes locks on to other machines, `.lease` names it too, with a counter that it raises every ten \
+seconds. On another machine a process waits until the counter has stood still for a minute by its own \
+clock, and then replaces the lease; while the counter moves, it is told who writes. Before every \
+commit a writer makes sure that the lease is still its own, so that one that was paused for longer \
+writes nothing more.
 
 ## Checkpoints
 

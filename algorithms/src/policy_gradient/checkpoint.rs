@@ -29,7 +29,7 @@
 
 use std::collections::BTreeMap;
 
-use envs::{ObservationNormalizer, Streams};
+use envs::Streams;
 use flags::Value;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
@@ -39,6 +39,7 @@ use super::AgentConfig;
 use super::learner::{Moments, OptimizerState};
 use super::rollout::{Agent, LaneState};
 use super::train::{AgentSpec, Training};
+use super::trained::TrainedPolicy;
 use super::update::UpdateState;
 use super::validate::ValidAgentConfig;
 use crate::network::{Layer, Layout, Parameters};
@@ -119,19 +120,6 @@ pub struct Header {
     pub identity: Identity,
     /// The agent's configuration.
     configuration: BTreeMap<String, Value>,
-}
-
-/// A policy to act with.
-#[derive(Clone, Debug)]
-pub struct Policy {
-    /// The agent's configuration.
-    pub config: ValidAgentConfig,
-    /// Iterations that it was trained for.
-    pub iterations_done: u32,
-    /// Parameters, as in [`Parameters::policy`].
-    pub parameters: Vec<f32>,
-    /// Normalisation of its first environment's observations, as evaluations use it.
-    pub observations: ObservationNormalizer,
 }
 
 /// Everything that is no tensor.
@@ -244,17 +232,13 @@ impl Checkpoint {
                 tensors.push((name, Dtype::F32, part.shape, bytes));
             }
         }
-        let statistics: Option<Vec<(Vec<f64>, Vec<f64>)>> =
-            self.lanes.iter().map(|lane| lane.observations.mean_and_scale()).collect();
-        if let Some(statistics) = statistics {
-            let shape = vec![statistics.len(), config.env().observation_dim];
-            let bytes = |pick: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| {
-                statistics.iter().flat_map(pick).flat_map(|value| value.to_le_bytes()).collect()
-            };
-            let mean = bytes(|(mean, _)| mean);
-            let scale = bytes(|(_, scale)| scale);
-            tensors.push(("observation.mean".into(), Dtype::F64, shape.clone(), mean));
-            tensors.push(("observation.scale".into(), Dtype::F64, shape, scale));
+        let of_lanes = self.lanes.iter().map(|lane| lane.observations.mean_and_scale());
+        if let Some((means, scales)) = of_lanes.collect::<Option<(Vec<_>, Vec<_>)>>() {
+            let shape = vec![means.len(), config.env().observation_dim];
+            for (name, rows) in [("observation.mean", means), ("observation.scale", scales)] {
+                let bytes = rows.into_iter().flatten().flat_map(f64::to_le_bytes).collect();
+                tensors.push((name.into(), Dtype::F64, shape.clone(), bytes));
+            }
         }
         let rest = Rest {
             update: self.update,
@@ -400,11 +384,11 @@ impl Header {
     }
 }
 
-/// Reads the policy of a checkpoint, from any iteration.
+/// Reads the agent of a checkpoint, from any iteration, to act with the streams of its replicate.
 ///
 /// # Errors
 /// When the bytes are not what was written, or the configuration is not valid for this version.
-pub fn read_policy(bytes: &[u8]) -> Result<Policy, CheckpointError> {
+pub fn read_policy(bytes: &[u8], streams: Streams) -> Result<TrainedPolicy, CheckpointError> {
     let (header, file) = open(bytes)?;
     let mut config = AgentConfig::default();
     for (name, value) in &header.configuration {
@@ -419,10 +403,10 @@ pub fn read_policy(bytes: &[u8]) -> Result<Policy, CheckpointError> {
     let checkpoint = Checkpoint::parse(&header, &file, &config)?;
     let lane = checkpoint.lanes.into_iter().next();
     let lane = lane.ok_or_else(|| CheckpointError::Content("it has no environment".into()))?;
-    Ok(Policy {
+    Ok(TrainedPolicy {
         config,
-        iterations_done: checkpoint.iterations_done,
-        parameters: checkpoint.parameters.policy,
+        streams,
+        parameters: checkpoint.parameters,
         observations: lane.observations,
     })
 }

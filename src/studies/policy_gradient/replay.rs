@@ -1,6 +1,7 @@
 //! Replays: what a run learned, shown by the episodes of its final evaluation.
 
 use algorithms::policy_gradient::TrainedPolicy;
+use algorithms::policy_gradient::checkpoint::{Header, read_policy};
 use algorithms::policy_gradient::rollout::{ActError, EvaluationMode, Moment};
 
 use super::{PolicyGradient, agent_config, agent_spec, invalid, trainings, undiagnosed};
@@ -22,19 +23,46 @@ impl Replayable for PolicyGradient {
     fn play(
         &self,
         run: &Run,
+        kept: Option<&[u8]>,
         request: &Request,
         context: &CohortContext<'_>,
     ) -> Result<Played, StudyError> {
         let own = agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
-        // Neither diagnostics nor evaluations leave a trace in what a run learns.
-        let bare = Run { configuration: undiagnosed(&run.configuration), ..run.clone() };
-        let specs = [agent_spec(context.study_seed, &bare)?];
-        let trained = trainings(&[&bare], &specs, context)?
-            .pop()
-            .and_then(|training| training.policy)
-            .ok_or_else(|| StudyError::Failed("it diverged and has no final policy".into()))?;
+        let trained = match kept {
+            Some(bytes) => kept_policy(run, bytes, context)?,
+            None => train_again(run, context)?,
+        };
         play(&trained, request, own.evaluation_episodes)
     }
+}
+
+/// The policy of a run's final checkpoint.
+fn kept_policy(
+    run: &Run,
+    bytes: &[u8],
+    context: &CohortContext<'_>,
+) -> Result<TrainedPolicy, StudyError> {
+    let failed = |error| StudyError::Failed(Box::new(error));
+    let header = Header::read(bytes).map_err(failed)?;
+    let unfit = |what: String| StudyError::Failed(format!("its checkpoint {what}").into());
+    if header.identity.get("run").map(String::as_str) != Some(run.id.as_ref()) {
+        return Err(unfit("is of another run; remove it".into()));
+    }
+    let (done, all) = (header.iterations_done, header.iterations);
+    if done < all {
+        return Err(unfit(format!("is of iteration {done} of {all}; remove it")));
+    }
+    read_policy(bytes, agent_spec(context.study_seed, run)?.streams).map_err(failed)
+}
+
+fn train_again(run: &Run, context: &CohortContext<'_>) -> Result<TrainedPolicy, StudyError> {
+    // Neither diagnostics nor evaluations leave a trace in what a run learns.
+    let bare = Run { configuration: undiagnosed(&run.configuration), ..run.clone() };
+    let specs = [agent_spec(context.study_seed, &bare)?];
+    trainings(&[&bare], &specs, context)?
+        .pop()
+        .and_then(|training| training.policy)
+        .ok_or_else(|| StudyError::Failed("it diverged and has no final policy".into()))
 }
 
 /// Plays episodes with a trained policy and films one of them.
