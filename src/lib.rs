@@ -8,6 +8,7 @@
 pub mod analyse;
 pub use analysis;
 pub mod cli;
+pub mod data;
 pub mod execute;
 pub mod provenance;
 pub mod replay;

@@ -16,6 +16,7 @@ use crate::studies::Device;
 pub mod analyse;
 pub mod cite;
 pub mod compare;
+pub mod data;
 pub mod envs;
 pub mod export;
 pub mod flags;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod run;
 mod statistics;
 pub mod status;
+pub mod studies;
 pub mod submit;
 pub mod verify;
 
@@ -65,6 +67,10 @@ enum Command {
     Export(export::ExportArgs),
     /// Train one run again and show what it learned, as an animation
     Replay(replay::ReplayArgs),
+    /// List the kinds of studies: fields, presets, tables, published data
+    Studies,
+    /// List the published data that studies read: source, licence, hash, whether it is here
+    Data(data::DataArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
     /// List the environments, or show one with its arguments
@@ -110,6 +116,8 @@ pub fn main() -> ExitCode {
         Command::Cite(args) => cite::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::execute(args, out),
+        Command::Studies => studies::execute(out).map(|()| ExitCode::SUCCESS),
+        Command::Data(args) => data::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Flags(args) => flags::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Envs(args) => envs::execute(args, out).map(|()| ExitCode::SUCCESS),
     };

@@ -12,6 +12,7 @@ use flags::{Field, Value};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
+use crate::data::DataSet;
 use crate::replay::Replayable;
 use crate::study::Run;
 
@@ -339,6 +340,10 @@ pub trait Study: Sync {
     ) -> Result<CheckpointInfo, Box<dyn std::error::Error + Send + Sync>> {
         let _ = (study_seed, run, bytes);
         Err("this study has no checkpoints".into())
+    }
+    /// The published data that it reads.
+    fn data(&self) -> &'static [DataSet] {
+        &[]
     }
     /// What a report draws of this study.
     fn views(&self) -> &'static [CurveView];
