@@ -234,7 +234,7 @@ impl Lease {
                     if !(locked && found.machine == record.machine) {
                         wait_for_end(directory, &found)?;
                     }
-                    if let Some(file) = inherit(directory, &found, &record)? {
+                    if let Some(file) = inherit(directory, &found, &record, locked)? {
                         break file;
                     }
                 }
@@ -319,18 +319,32 @@ fn wait_for_end(directory: &Path, found: &Record) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Replaces a lease that ended; `None` when another process was faster.
-fn inherit(directory: &Path, ended: &Record, own: &Record) -> Result<Option<File>, StoreError> {
+/// Replaces a lease that ended; `None` when another process was faster, or an earlier heir's claim had
+/// to be cleared away first.
+fn inherit(
+    directory: &Path,
+    ended: &Record,
+    own: &Record,
+    locked: bool,
+) -> Result<Option<File>, StoreError> {
     let (path, claim, next) = (directory.join(LEASE), directory.join(CLAIM), directory.join(NEXT));
     let failed = |source| StoreError::io("write", &claim, source);
     // Only one of several heirs gets past this.
     match File::create_new(&claim) {
-        Ok(_) => {}
+        Ok(mut file) => file.write_all(own.machine.as_bytes()).map_err(failed)?,
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // It takes an instant, so a claim that stays is of a process that died in it.
-            thread::sleep(Duration::from_secs(2));
-            if claim.exists() && Record::read(&path)?.as_ref() == Some(ended) {
-                fs::remove_file(&claim).map_err(failed)?;
+            // One of this machine is of a process that died, since this one holds the lock.
+            let claimant = fs::read_to_string(&claim).unwrap_or_default();
+            let is_dead = locked && (claimant == own.machine || claimant.is_empty());
+            if !is_dead {
+                // It takes an instant, so a claim that stays is of a process that died in it.
+                thread::sleep(Duration::from_secs(2));
+            }
+            if is_dead || Record::read(&path)?.as_ref() == Some(ended) {
+                match fs::remove_file(&claim) {
+                    Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+                    _ => {}
+                }
             }
             return Ok(None);
         }
@@ -348,8 +362,10 @@ fn inherit(directory: &Path, ended: &Record, own: &Record) -> Result<Option<File
         Ok(Some(file))
     };
     let replaced = replace();
-    fs::remove_file(&claim).map_err(failed)?;
-    replaced
+    match fs::remove_file(&claim) {
+        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        _ => replaced,
+    }
 }
 
 /// Whether an error says that the file system has no locks at all.
@@ -450,7 +466,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let record = Record::new(60);
         fs::write(folder.path().join(LEASE), serde_json::to_vec(&record).unwrap()).unwrap();
-        Lease::acquire(folder.path(), true, 60).unwrap().check().unwrap();
+        // Also when a process was killed in the instant of inheriting it.
+        for claim in ["", record.machine.as_str()] {
+            fs::write(folder.path().join(super::CLAIM), claim).unwrap();
+            fs::write(folder.path().join(LEASE), serde_json::to_vec(&record).unwrap()).unwrap();
+            Lease::acquire(folder.path(), true, 60).unwrap().check().unwrap();
+        }
     }
 
     #[test]
