@@ -11,7 +11,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ceteris::store::ResultsDirectory;
 use common::{arg, ceteris, hashes, parts, succeeds, texts, trained, tree};
@@ -39,6 +39,19 @@ fn start(arguments: &[&str]) -> Child {
     ceteris(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// Kills a process at an instant after its start, unless it ends before.
+fn killed_at(child: &mut Child, instant: Duration) -> bool {
+    let started = Instant::now();
+    while started.elapsed() < instant {
+        if child.try_wait().unwrap().is_some() {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1).min(instant - started.elapsed().min(instant)));
+    }
+    let _ = child.kill();
+    !child.wait().unwrap().success()
+}
+
 fn signal(child: &Child, name: &str) {
     let pid = child.id().to_string();
     assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
@@ -58,6 +71,13 @@ fn is_undisturbed(out: &Path, expected: &Path) {
 fn kills_at_random_instants_lose_and_double_nothing() {
     let folder = TempDir::new().unwrap();
     let (study, whole) = trained(folder.path());
+    // How long it takes here says which instants are inside.
+    let alone = folder.path().join("alone");
+    let started = Instant::now();
+    let arguments =
+        ["run", arg(&study), "--out", arg(&alone), "--no-report", "--cohort-width", "1"];
+    succeeds(&arguments);
+    let lasts = u64::try_from(started.elapsed().as_millis()).unwrap();
     let mut instants = Instants(88_172_645_463_325_252);
     let (mut kills, mut half_written) = (0, 0);
     let wanted = times(40);
@@ -72,12 +92,8 @@ fn kills_at_random_instants_lose_and_double_nothing() {
         let mut stored = 0;
         for _ in 0..6 {
             let mut child = start(&arguments);
-            std::thread::sleep(Duration::from_millis(30 + instants.below(900)));
-            if child.try_wait().unwrap().is_none() {
-                child.kill().unwrap();
-                kills += 1;
-            }
-            child.wait().unwrap();
+            let instant = Duration::from_millis(10 + instants.below(lasts));
+            kills += u32::from(killed_at(&mut child, instant));
             if out.join("manifest.json").exists() {
                 let runs = ResultsDirectory::read(&out).unwrap().runs().unwrap().height();
                 assert!(runs >= stored, "{runs} of {stored} runs are left");
@@ -119,13 +135,11 @@ fn kills_during_a_merge_lose_and_double_nothing() {
             let arguments = ["merge", arg(&source), "--out", arg(&out)];
             for _ in 0..3 {
                 let mut child = start(&arguments);
-                std::thread::sleep(Duration::from_micros(instants.below(60_000)));
-                if child.try_wait().unwrap().is_none() {
-                    child.kill().unwrap();
+                let instant = Duration::from_micros(instants.below(60_000));
+                if killed_at(&mut child, instant) {
                     kills += 1;
                     unfinished += u32::from(out.join("manifest.json").exists());
                 }
-                child.wait().unwrap();
             }
             succeeds(&arguments);
         }
