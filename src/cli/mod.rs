@@ -55,21 +55,25 @@ enum Command {
     Report(report::ReportArgs),
     /// Write a table of statistics: summaries, effects, curves, contrasts, profiles, …
     Analyse(analyse::AnalyseArgs),
-    /// Check every file of a results directory, train a sample of its runs again and compare
+    #[command(
+        about = "Check every file of a results directory, train a sample of its runs again and compare"
+    )]
     Verify(verify::VerifyArgs),
-    /// Unite results directories of one study, such as its shards
+    #[command(about = "Unite results directories of one study, such as its shards")]
     Merge(merge::MergeArgs),
     /// Compare two results directories arm by arm
     Compare(compare::CompareArgs),
-    /// Say where results come from: a paragraph and BibTeX with hashes
+    #[command(about = "Say where results come from: a paragraph and BibTeX with hashes")]
     Cite(cite::CiteArgs),
-    /// Write results as an RO-Crate, a folder or a zip file with checksums
+    #[command(about = "Write results as an RO-Crate, a folder or a zip file with checksums")]
     Export(export::ExportArgs),
-    /// Train one run again and show what it learned, as an animation
+    #[command(about = "Train one run again and show what it learned, as an animation")]
     Replay(replay::ReplayArgs),
     /// List the kinds of studies: fields, presets, tables, published data
     Studies,
-    /// List the published data that studies read: source, licence, hash, whether it is here
+    #[command(
+        about = "List the published data that studies read: source, licence, hash, whether it is here"
+    )]
     Data(data::DataArgs),
     /// List every configuration field and preset, with meaning and source
     Flags(flags::FlagsArgs),
