@@ -363,7 +363,7 @@ fn inherit(
     };
     let replaced = replace();
     match fs::remove_file(&claim) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(failed(error)),
         _ => replaced,
     }
 }
