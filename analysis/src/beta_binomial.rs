@@ -90,6 +90,42 @@ impl BetaBinomial {
     }
 }
 
+/// A mixture of beta-binomial distributions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FittedMixture {
+    /// Weight and distribution of every component, in the order of their means; weights sum to 1.
+    pub components: Vec<(f64, BetaBinomial)>,
+    /// Logarithm of its marginal likelihood, with binomial coefficients.
+    pub log_likelihood: f64,
+    /// Rounds of the fit that was kept.
+    pub rounds: usize,
+    /// Whether it ended before it had used up its rounds.
+    pub converged: bool,
+    /// Starts whose log likelihood is within 1e-4 of the largest.
+    pub agreeing_starts: usize,
+}
+
+/// Fits the mixture of [`beta_binomial_mixture`] to a histogram: for each pair of trials and successes, how
+/// many rows have it, which need not be whole. `None` where the histogram is empty or an option is 0.
+pub fn fit_mixture(
+    histogram: &[((u64, u64), f64)],
+    options: &MixtureOptions,
+) -> Option<FittedMixture> {
+    let rows: Vec<((u64, u64), f64)> =
+        histogram.iter().copied().filter(|((trials, _), n)| *trials > 0 && *n > 0.0).collect();
+    if options.components == 0 || options.rounds == 0 {
+        return None;
+    }
+    let fit = Mixture::fit(&rows, options)?;
+    Some(FittedMixture {
+        components: fit.components.iter().map(|part| (part.weight, part.of)).collect(),
+        log_likelihood: fit.log_likelihood,
+        rounds: fit.rounds,
+        converged: fit.converged,
+        agreeing_starts: fit.agreeing,
+    })
+}
+
 /// The probabilities of 0, 1, ..., `kept` successes where only `kept` of a row's trials are looked at,
 /// all choices being equally likely: the hypergeometric distribution. With them, what fewer trials
 /// a row would have given is an expectation, which needs no drawing of random subsets. `None`
@@ -246,7 +282,7 @@ pub fn beta_binomial_mixture(
     }
     let (keys, samples) = samples(frame, &columns)?;
     let fits: Vec<Option<Mixture>> =
-        samples.iter().map(|sample| Mixture::fit(sample, options)).collect();
+        samples.iter().map(|sample| Mixture::fit(&sample.rows(), options)).collect();
     let rows: Vec<(usize, usize)> =
         (0..fits.len()).flat_map(|g| (0..options.components).map(move |c| (g, c))).collect();
     let components = |value: &dyn Fn(&Component) -> Option<f64>| {
@@ -355,6 +391,13 @@ fn samples(
         })
         .collect();
     Ok((keys, samples))
+}
+
+impl Sample {
+    /// Trials and successes with the number of rows that have them.
+    fn rows(&self) -> Vec<((u64, u64), f64)> {
+        self.counts.iter().map(|(row, n)| (*row, wide(*n))).collect()
+    }
 }
 
 /// A column of counts.
@@ -815,11 +858,9 @@ struct Mixture {
 
 impl Mixture {
     /// The most likely fit of several starts; `None` without rows.
-    fn fit(sample: &Sample, options: &MixtureOptions) -> Option<Self> {
-        let rows: Vec<((u64, u64), f64)> =
-            sample.counts.iter().map(|(row, n)| (*row, wide(*n))).collect();
+    fn fit(rows: &[((u64, u64), f64)], options: &MixtureOptions) -> Option<Self> {
         let fits: Vec<Self> = (0..options.starts as u64)
-            .filter_map(|start| Self::climb(&rows, Self::start(&rows, options, start)?, options))
+            .filter_map(|start| Self::climb(rows, Self::start(rows, options, start)?, options))
             .collect();
         let most = fits.iter().map(|fit| fit.log_likelihood).reduce(f64::max)?;
         let agreeing = fits.iter().filter(|fit| fit.log_likelihood >= most - 1e-4).count();

@@ -29,6 +29,7 @@ mod normal;
 mod power;
 mod ranks;
 mod regression;
+pub mod replication;
 mod samples;
 mod scores;
 mod selection;
@@ -37,8 +38,8 @@ mod tables;
 
 pub use area::areas;
 pub use beta_binomial::{
-    BetaBinomial, BetaBinomialColumns, MixtureOptions, beta_binomial, beta_binomial_mixture,
-    thinned,
+    BetaBinomial, BetaBinomialColumns, FittedMixture, MixtureOptions, beta_binomial,
+    beta_binomial_mixture, fit_mixture, thinned,
 };
 pub use bootstrap::{Bootstrap, Hierarchy, Interval, IntervalMethod, Statistic};
 pub use calibration::{
