@@ -6,9 +6,15 @@
 //! its SHA-256 when it is read, so that a number never depends on which copy was found. What a file
 //! holds is therefore part of the program, as the identity of a run assumes.
 
+use std::io::{Cursor, Read, Seek};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::{env, fs, io};
 
+use polars::prelude::{DataFrame, ParquetReader, PolarsResult, SerReader};
+use polars_parquet::parquet::schema::types::PrimitiveType;
+use polars_parquet::read::schema::SchemaDescriptor;
+use polars_parquet::read::{FileMetadata, ParquetType, PrimitiveConvertedType, read_metadata};
 use sha2::{Digest, Sha256};
 
 /// Names the folder of published data.
@@ -138,6 +144,50 @@ impl DataSet {
         };
         self.files.iter().map(|file| (file, presence(file))).collect()
     }
+}
+
+/// Reads the bytes of a Parquet file into a frame, integers of 8 and 16 bits as ones of 32, which this
+/// build of polars has columns for. Parquet itself stores them with 32 bits and says beside it how
+/// narrow they are; that remark is left out.
+///
+/// # Errors
+/// When the bytes are no Parquet file, or hold a type that polars does not read.
+pub fn parquet(bytes: &[u8]) -> PolarsResult<DataFrame> {
+    let mut cursor = Cursor::new(bytes);
+    let metadata = parquet_metadata(&mut cursor)?;
+    let mut reader = ParquetReader::new(cursor);
+    reader.set_metadata(metadata);
+    reader.finish()
+}
+
+/// What a Parquet file says of itself, with narrow integers widened as [`parquet`] does, to be given
+/// to a reader of parts of it.
+///
+/// # Errors
+/// When it is no Parquet file.
+pub fn parquet_metadata(reader: &mut (impl Read + Seek)) -> PolarsResult<Arc<FileMetadata>> {
+    let mut metadata = read_metadata(reader)?;
+    let widened = |field: &ParquetType| match field {
+        ParquetType::PrimitiveType(column) if is_narrow(column.converted_type) => {
+            ParquetType::PrimitiveType(PrimitiveType {
+                logical_type: None,
+                converted_type: None,
+                ..column.clone()
+            })
+        }
+        other => other.clone(),
+    };
+    let schema = metadata.schema();
+    let fields = schema.fields().iter().map(widened).collect();
+    metadata.schema_descr = SchemaDescriptor::new(schema.name().into(), fields);
+    // The schema of Arrow, where a writer left it, would bring the widths back.
+    metadata.key_value_metadata = None;
+    Ok(Arc::new(metadata))
+}
+
+fn is_narrow(converted: Option<PrimitiveConvertedType>) -> bool {
+    use PrimitiveConvertedType::{Int8, Int16, Uint8, Uint16};
+    matches!(converted, Some(Int8 | Int16 | Uint8 | Uint16))
 }
 
 fn find(folders: &[PathBuf], path: &str) -> Option<PathBuf> {

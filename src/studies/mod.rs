@@ -16,6 +16,7 @@ use crate::data::DataSet;
 use crate::replay::Replayable;
 use crate::study::Run;
 
+pub mod dataset_replication;
 pub mod policy_gradient;
 
 /// A complete configuration: one value for every field of the study, in their order.
@@ -366,7 +367,7 @@ pub struct CurveView {
 
 /// Every study, in the order they are listed.
 pub fn registry() -> &'static [&'static dyn Study] {
-    &[&policy_gradient::PolicyGradient]
+    &[&policy_gradient::PolicyGradient, &dataset_replication::DatasetReplication]
 }
 
 /// The study of a kind.
