@@ -59,7 +59,8 @@ impl Scale {
         }
     }
 
-    fn to(self, value: f64) -> f64 {
+    /// A number on this scale; infinite or NaN for shares outside (0, 1) that have no probit or logit.
+    pub fn to(self, value: f64) -> f64 {
         match self {
             Self::Identity => value,
             Self::Probit => normal::quantile(value),

@@ -1,29 +1,15 @@
-//! Dataset replication: closed forms, and published predictions with a known answer.
+//! Dataset replication against closed forms.
 //!
-//! Golden numbers of the CIFAR-10H study and of the synthetic mixtures were computed apart from this code,
+//! Golden numbers of the synthetic mixtures were computed apart from this code,
 //! in Python; closed forms are derived beside each test.
-
-mod published;
-
-use std::fs::File;
 
 use analysis::replication::*;
 use analysis::{MixtureOptions, fit_mixture};
-use polars::prelude::*;
 use rand::SeedableRng;
 use rand_chacha::ChaCha12Rng;
 
 fn close(found: f64, expected: f64, tolerance: f64) {
     assert!((found - expected).abs() <= tolerance, "{found} is not {expected}");
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len() as f64
-}
-
-fn adjusted_mean(adjusted: &Adjusted) -> f64 {
-    let values: Vec<f64> = adjusted.accuracy.iter().map(|value| value.unwrap()).collect();
-    mean(&values)
 }
 
 fn beta_population(components: &[(f64, f64, f64)], models: &[&[f64]]) -> BetaPopulation {
@@ -165,132 +151,6 @@ fn empty_bins_are_reported() {
     assert!(adjusted(&reference, &fewer, EmptyBins::Drop).is_err());
     for deleted in [0, 3, 4] {
         assert!(jackknifed(&reference, &reference, deleted, EmptyBins::Drop).is_err());
-    }
-}
-
-/// True frequencies of CIFAR-10H, and of 30 models which predictions are right.
-fn cifar10h() -> Option<(Vec<f64>, Vec<String>, Vec<Vec<bool>>)> {
-    let folder = published::data("replication")?;
-    let counts = CsvReadOptions::default()
-        .try_into_reader_with_file_path(Some(folder.join("cifar10h_counts.csv")))
-        .unwrap()
-        .finish()
-        .unwrap();
-    let predictions =
-        ParquetReader::new(File::open(folder.join("cifar10_test_predictions.parquet")).unwrap())
-            .finish()
-            .unwrap();
-    let integers = |frame: &DataFrame, name: &str| -> Vec<i64> {
-        let column = frame.column(name).unwrap().cast(&DataType::Int64).unwrap();
-        column.i64().unwrap().iter().map(Option::unwrap).collect()
-    };
-    let labels = integers(&counts, "label");
-    assert_eq!(labels, integers(&predictions, "label"));
-    let names: Vec<String> =
-        counts.get_column_names().iter().map(|name| name.to_string()).collect();
-    let votes: Vec<Vec<i64>> = names[2..].iter().map(|name| integers(&counts, name)).collect();
-    let frequency = |(image, label): (usize, &i64)| {
-        let total: i64 = votes.iter().map(|votes| votes[image]).sum();
-        votes[*label as usize][image] as f64 / total as f64
-    };
-    let frequencies = labels.iter().enumerate().map(frequency).collect();
-    let models: Vec<String> = predictions
-        .get_column_names()
-        .iter()
-        .map(|name| name.to_string())
-        .filter(|name| name != "image" && name != "label")
-        .collect();
-    let right = |model: &String| {
-        let predicted = integers(&predictions, model);
-        predicted.iter().zip(&labels).map(|(one, other)| one == other).collect()
-    };
-    let correct = models.iter().map(right).collect();
-    Some((frequencies, models, correct))
-}
-
-#[test]
-fn thirty_models_on_cifar10h_lose_accuracy_to_matching_alone() {
-    let Some((frequencies, models, correct)) = cifar10h() else { return };
-    assert_eq!((frequencies.len(), models.len()), (10_000, 30));
-    let reference = FinitePopulation::new(&frequencies, &correct).unwrap();
-    let pool = reference.tilted(|s| 1.05 - s).unwrap();
-    close(reference.mean_frequency(), 0.952346, 5e-7);
-    close(pool.mean_frequency(), 0.849593, 5e-7);
-    close(100.0 * mean(&reference.accuracy()), 93.0840, 5e-5);
-    close(100.0 * mean(&pool.accuracy()), 86.2173, 5e-5);
-    for (n, frequency, accuracy, gap) in [
-        (5, 0.921252, 90.7302, 2.3538),
-        (10, 0.933783, 91.5984, 1.4856),
-        (20, 0.941972, 92.2175, 0.8665),
-        (40, 0.946859, 92.6133, 0.4707),
-        (100, 0.950203, 92.8944, 0.1896),
-    ] {
-        let replication = matched(&reference, &pool, n, Matching::Exact);
-        close(replication.mean_frequency(), frequency, 5.1e-7);
-        close(100.0 * mean(&replication.accuracy()), accuracy, 5.1e-5);
-        close(93.0840 - 100.0 * mean(&replication.accuracy()), gap, 1e-4);
-    }
-    let replication = matched(&reference, &pool, 10, Matching::Exact);
-    let truth = mean(&reference.accuracy());
-    let left = |adjusted: &Adjusted| 100.0 * (truth - adjusted_mean(adjusted));
-    for (m, naive, one, ten) in [
-        (5, 0.7974, 0.5129, None),
-        (10, 0.5727, 0.2700, None),
-        (20, 0.3694, 0.1106, Some(0.1661)),
-        (30, 0.2716, 0.0545, Some(0.0759)),
-        (40, 0.2133, 0.0279, Some(0.0385)),
-        (80, 0.1104, -0.0020, Some(-0.0009)),
-    ] {
-        let (v1, v2) = (reference.counts(m), replication.counts(m));
-        close(left(&adjusted(&v1, &v2, EmptyBins::Drop).unwrap()), naive, 5.1e-5);
-        close(left(&jackknifed(&v1, &v2, 1, EmptyBins::Drop).unwrap()), one, 5.1e-5);
-        if let Some(ten) = ten {
-            close(left(&jackknifed(&v1, &v2, 10, EmptyBins::Drop).unwrap()), ten, 5.1e-5);
-        }
-    }
-    let [naive, jackknife] = [
-        adjusted(&reference.counts(20), &replication.counts(20), EmptyBins::Drop).unwrap(),
-        jackknifed(&reference.counts(40), &replication.counts(40), 1, EmptyBins::Drop).unwrap(),
-    ];
-    for (name, expected) in [
-        ("alexnet_tf_ben", [81.98, 79.4420, 81.2431, 81.9137]),
-        ("wrn_28_10", [95.93, 94.7892, 95.6733, 95.9100]),
-    ] {
-        let model = models.iter().position(|model| model == name).unwrap();
-        close(100.0 * reference.accuracy()[model], expected[0], 5e-5);
-        close(100.0 * replication.accuracy()[model], expected[1], 5.1e-5);
-        close(100.0 * naive.accuracy[model].unwrap(), expected[2], 5.1e-5);
-        close(100.0 * jackknife.accuracy[model].unwrap(), expected[3], 5.1e-5);
-    }
-}
-
-#[test]
-fn the_five_bins_of_the_appendix_leave_more_bias() {
-    let Some((frequencies, _, correct)) = cifar10h() else { return };
-    let reference = FinitePopulation::new(&frequencies, &correct).unwrap();
-    let pool = reference.tilted(|s| 1.05 - s).unwrap();
-    // The pool without what fewer than half of four other annotators select.
-    let easier = pool.reweighted(&[0.0, 0.0, 1.0, 1.0, 1.0]).unwrap();
-    for (n, accuracy, easier_accuracy, held_out, easier_held_out) in
-        [(5, 89.7481, 90.1680, 0.90755, 0.91451), (10, 90.3510, 90.5954, 0.91791, 0.92173)]
-    {
-        let found = [&pool, &easier].map(|pool| matched(&reference, pool, n, Matching::FiveBins));
-        close(100.0 * mean(&found[0].accuracy()), accuracy, 5.1e-5);
-        close(100.0 * mean(&found[1].accuracy()), easier_accuracy, 5.1e-5);
-        close(found[0].mean_frequency(), held_out, 5.1e-6);
-        close(found[1].mean_frequency(), easier_held_out, 5.1e-6);
-    }
-    let exact = [&pool, &easier].map(|pool| matched(&reference, pool, 5, Matching::Exact));
-    close(100.0 * mean(&exact[0].accuracy()), 90.7302, 5.1e-5);
-    close(100.0 * mean(&exact[1].accuracy()), 91.0292, 5.1e-5);
-    let replication = matched(&reference, &pool, 10, Matching::FiveBins);
-    let truth = mean(&reference.accuracy());
-    close(100.0 * (truth - mean(&replication.accuracy())), 2.733, 5.1e-4);
-    for (m, gap) in [(5, 1.4801), (6, 1.3648), (7, 1.2666), (8, 1.1817), (9, 1.1076), (10, 1.0422)]
-    {
-        let found =
-            adjusted(&reference.counts(m), &replication.counts(m), EmptyBins::Drop).unwrap();
-        close(100.0 * (truth - adjusted_mean(&found)), gap, 5.1e-5);
     }
 }
 

@@ -100,7 +100,7 @@ pub fn execute(
     let stop = stop_on_interrupt()?;
     let file = &results.plan.file;
     let kept = if args.retrain { None } else { results.final_checkpoint(&found.run.id)? };
-    let live = Live::new(file.study.step_unit());
+    let live = Live::new(file.study);
     live.begin(file.study.cost(&found.run.configuration).steps, 1, 0);
     let context = CohortContext {
         study_seed: file.seed,

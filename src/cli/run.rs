@@ -16,7 +16,7 @@ use super::{DeviceArg, default_workers, duration};
 use crate::execute::{self, CheckpointOptions, Observer, Options};
 use crate::report;
 use crate::store::{ResultsDirectory, RunEnvironment, describe_progress};
-use crate::studies::{Device, Progress};
+use crate::studies::{Device, Progress, Study};
 use crate::study::{Shard, StudyFile, plan};
 
 /// Arguments of `ceteris run`.
@@ -92,7 +92,7 @@ pub fn execute(
     let stop = stop_on_interrupt()?;
     let environment = environment(&options.device);
     let mut directory = ResultsDirectory::open(&path, &plan, &environment)?;
-    let observer = Live::new(plan.file.study.step_unit());
+    let observer = Live::new(plan.file.study);
     let result = execute::execute(&plan, &mut directory, &options, &stop, &observer);
     observer.close();
     drop(directory);
@@ -162,6 +162,7 @@ pub(super) struct Live {
     interactive: bool,
     started: Instant,
     unit: &'static str,
+    headline: &'static str,
     total: AtomicU64,
     done: AtomicU64,
     runs: AtomicUsize,
@@ -179,8 +180,8 @@ struct Cohorts {
 const LINE_EVERY: Duration = Duration::from_secs(15);
 
 impl Live {
-    /// Progress in steps of this unit.
-    pub(super) fn new(unit: &'static str) -> Self {
+    /// Progress in the steps and the headline of this study.
+    pub(super) fn new(study: &dyn Study) -> Self {
         let bar = ProgressBar::no_length();
         // The template is constant; were it wrong, the default style would do.
         if let Ok(style) = ProgressStyle::with_template(
@@ -192,7 +193,8 @@ impl Live {
             bar,
             interactive: std::io::stderr().is_terminal(),
             started: Instant::now(),
-            unit,
+            unit: study.step_unit(),
+            headline: study.metrics().first().map_or("headline", |metric| metric.name),
             total: AtomicU64::new(0),
             done: AtomicU64::new(0),
             runs: AtomicUsize::new(0),
@@ -225,7 +227,7 @@ impl Live {
         if !headlines.is_empty() {
             #[allow(clippy::cast_precision_loss)]
             let mean = headlines.values().sum::<f64>() / headlines.len() as f64;
-            message.push_str(&format!("  return {mean:.1}"));
+            message.push_str(&format!("  {} {mean:.1}", self.headline));
         }
         message
     }

@@ -149,7 +149,7 @@ fn train(
         }
     };
     let stop = stop_on_interrupt()?;
-    let live = Live::new(results.plan.file.study.step_unit());
+    let live = Live::new(results.plan.file.study);
     let verification = verify(results, &request, scratch, &stop, &live);
     live.close();
     Ok(verification?)

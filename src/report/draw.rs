@@ -312,6 +312,8 @@ pub(super) enum Spread {
     Band,
     /// As a bar at each point, which has a mark.
     Bars,
+    /// Not at all, and points have marks that nothing joins.
+    Marks,
 }
 
 /// A line in a panel.
@@ -380,6 +382,14 @@ pub(super) fn panel(panel: &Panel<'_>) -> Result<Picture, ReportError> {
             }
         }
         for line in &panel.lines {
+            if line.spread == Spread::Marks {
+                let marks = line.points.iter().filter_map(|point| {
+                    let value = point.estimate.value?;
+                    Some(Circle::new((point.x, value), 2 * SCALE, fill(line.ink, 0.7)))
+                });
+                chart.draw_series(marks).map_err(failed)?;
+                continue;
+            }
             for stretch in stretches(line.points) {
                 if let ([(x, y)], false) = (&stretch[..], line.spread == Spread::Bars) {
                     let dot = Circle::new((*x, *y), 3 * SCALE, fill(line.ink, 1.0));

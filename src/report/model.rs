@@ -12,7 +12,7 @@ use super::claims::{ClaimRow, judged};
 use super::{ReportError, ReportInput};
 use crate::analyse::contrasting;
 use crate::store::factor_column;
-use crate::studies::CurveView;
+use crate::studies::{Companion, CurveView};
 use crate::study::Arm;
 use analysis::{CurveColumns, FactorLevels, SummaryColumns};
 use analysis::{curves, summarise};
@@ -98,6 +98,8 @@ pub(super) struct View {
     pub(super) view: CurveView,
     /// One an arm.
     pub(super) arms: Vec<Curve>,
+    /// Where the points are marks: the line beside them, one an arm.
+    pub(super) companion: Option<(Companion, Vec<Curve>)>,
     /// All arms together.
     pub(super) pooled: Curve,
     /// One list a factor that has two levels or more.
@@ -455,14 +457,25 @@ impl View {
             curves(frame, CurveColumns { groups, ..columns }, POINTS, estimator, &bootstrap)
         };
         let by_arm = estimated(&frame, &[ARM])?;
-        let arms = (0..input.plan.file.arms.len() as u64)
-            .map(|arm| {
-                let of_arm = by_arm.filter(&by_arm.column(ARM)?.u64()?.equal(arm))?;
-                let runs =
-                    rows.iter().filter(|row| input.plan.members[row.member].arm as u64 == arm);
-                curve(&of_arm, view.x, distinct(runs))
-            })
-            .collect::<Result<Vec<_>, ReportError>>()?;
+        let split = |by_arm: &DataFrame| {
+            (0..input.plan.file.arms.len() as u64)
+                .map(|arm| {
+                    let of_arm = by_arm.filter(&by_arm.column(ARM)?.u64()?.equal(arm))?;
+                    let runs =
+                        rows.iter().filter(|row| input.plan.members[row.member].arm as u64 == arm);
+                    curve(&of_arm, view.x, distinct(runs))
+                })
+                .collect::<Result<Vec<_>, ReportError>>()
+        };
+        let arms = split(&by_arm)?;
+        let companion = match input.plan.file.study.companion(&view) {
+            None => None,
+            Some(line) => {
+                let frame = members.frame(table, &rows, &[view.x, line.column])?;
+                let columns = CurveColumns { value: line.column, ..columns };
+                Some((line, split(&curves(&frame, columns, POINTS, estimator, &bootstrap)?)?))
+            }
+        };
         let pooled = curve(&estimated(&frame, &[])?, view.x, distinct(rows.iter()))?;
         let mut of_factors = Vec::new();
         let mut tables = Vec::new();
@@ -489,6 +502,7 @@ impl View {
         Ok(Self {
             view,
             arms,
+            companion,
             pooled,
             factors: of_factors,
             runs: single_runs(input, members, &rows, &frame, view)?,

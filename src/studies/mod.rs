@@ -348,6 +348,22 @@ pub trait Study: Sync {
     }
     /// What a report draws of this study.
     fn views(&self) -> &'static [CurveView];
+    /// The line that belongs to a view whose points are things of their own, such as models: they are
+    /// drawn as marks that nothing joins, with the line beside them. `None` where the points are a
+    /// curve.
+    fn companion(&self, view: &CurveView) -> Option<Companion> {
+        let _ = view;
+        None
+    }
+}
+
+/// A line beside the marks of a view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Companion {
+    /// Its column, in the view's table and over the view's horizontal axis.
+    pub column: &'static str,
+    /// What it is.
+    pub label: &'static str,
 }
 
 /// A curve that a report draws, one line an arm.

@@ -12,7 +12,8 @@ impl<'a> Maker<'a, '_> {
     /// One panel a factor, one line a level; or, of a few arms without factors, one line an arm.
     pub(super) fn curves_by_factor(&self, place: usize) -> Made<'a> {
         let view = &self.model.views[place];
-        if !drawable(view) {
+        // Marks of several arms in one panel cannot be told apart.
+        if !drawable(view) || view.companion.is_some() {
             return Ok(None);
         }
         if view.factors.is_empty() {
@@ -106,18 +107,23 @@ impl<'a> Maker<'a, '_> {
         }
         // The axes follow the estimates; single runs are cut at their edge.
         let levels = view.factors.iter().flat_map(|(_, levels)| levels.iter().map(|l| &l.curve));
-        let points = view.arms.iter().chain(levels).flat_map(|curve| &curve.points);
+        let companions = view.companion.iter().flat_map(|(_, arms)| arms);
+        let points =
+            view.arms.iter().chain(levels).chain(companions).flat_map(|curve| &curve.points);
         let Some((x, y)) = curve_axes(points) else { return Ok(None) };
         let single = view.arms.len() == 1;
         // The one run of an arm is its curve.
-        let singles_shown = view.runs.iter().any(|runs| runs.len() > 1);
+        let singles_shown = view.companion.is_none() && view.runs.iter().any(|runs| runs.len() > 1);
         let size = if single { PanelSize::Single } else { PanelSize::Small };
         let mut panels = Vec::new();
         let arms = self.model.arms.iter().zip(view.arms.iter().zip(&view.runs));
         for (number, (arm, (curve, runs))) in arms.enumerate().take(MOST_PANELS) {
-            let mut lines =
-                vec![Line { points: &curve.points, ink: Ink::Series(0), spread: Spread::Band }];
-            if !single {
+            let spread = if view.companion.is_some() { Spread::Marks } else { Spread::Band };
+            let mut lines = vec![Line { points: &curve.points, ink: Ink::Series(0), spread }];
+            if let Some((_, arms)) = &view.companion {
+                let (points, ink) = (&arms[number].points, Ink::Reference);
+                lines.insert(0, Line { points, ink, spread: Spread::None });
+            } else if !single {
                 let (points, ink) = (&view.pooled.points, Ink::Reference);
                 lines.insert(0, Line { points, ink, spread: Spread::None });
             }
@@ -131,7 +137,14 @@ impl<'a> Maker<'a, '_> {
                 key: Vec::new(),
                 x_name: None,
                 said: said_of(view, which, &[(&name, curve)]),
-                picture: draw::panel(&draw::Panel { width, height, x, y, runs, lines })?,
+                picture: draw::panel(&draw::Panel {
+                    width,
+                    height,
+                    x,
+                    y,
+                    runs: if view.companion.is_some() { &[] } else { runs },
+                    lines,
+                })?,
             });
         }
         let hidden = self.model.arms.len().saturating_sub(MOST_PANELS);
@@ -142,7 +155,9 @@ impl<'a> Maker<'a, '_> {
         if singles_shown {
             key.push(Key { mark: Mark::Thin, text: "single run".into() });
         }
-        if !single {
+        if let Some((line, _)) = &view.companion {
+            key.push(Key { mark: Mark::Reference, text: line.label.to_owned() });
+        } else if !single {
             key.push(Key { mark: Mark::Reference, text: "all arms pooled".into() });
         }
         let mut caption =

@@ -11,9 +11,9 @@ use self::config::{Config, Content, Data, Estimator, Expectation};
 use self::estimate::{EstimateError, find};
 use self::sources::Source;
 use super::{
-    CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
-    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
-    Tolerance,
+    CohortContext, CohortOutcome, Column, ColumnType, Companion, Configuration, Cost, CurveView,
+    Device, Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError,
+    Table, Tolerance,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -215,11 +215,11 @@ impl Study for DatasetReplication {
                     y_label: "adjusted accuracy, %",
                 },
                 CurveView {
-                    table: "frequencies",
-                    x: "frequency",
-                    x_label: "observed selection frequency",
-                    y: "share_v1",
-                    y_label: "share of V1",
+                    table: "models",
+                    x: "probit_v1",
+                    x_label: "probit of the accuracy on V1",
+                    y: "probit_adjusted",
+                    y_label: "probit of the adjusted accuracy",
                 },
                 CurveView {
                     table: "frequencies",
@@ -230,6 +230,17 @@ impl Study for DatasetReplication {
                 },
             ]
         }
+    }
+
+    fn companion(&self, view: &CurveView) -> Option<Companion> {
+        let (column, label) = match view.y {
+            "gap_left" => ("line", "line through the two largest numbers of annotators"),
+            "accuracy_v2" => ("fitted_v2", "straight line through the models"),
+            "accuracy_adjusted" => ("fitted_adjusted", "straight line through the models"),
+            "probit_adjusted" => ("probit_line", "straight line through the models"),
+            _ => ("share_v1", "share of V1"),
+        };
+        Some(Companion { column, label })
     }
 }
 

@@ -137,6 +137,19 @@ pub(super) const TABLES: &[Table] = &[
                 "what the straight line of accuracies on V2 over those on V1 gives it; null where models do not differ",
             ),
             column("fitted_adjusted", Float64, "%", "the same of the estimates"),
+            column("probit_v1", Float64, "", "probit of its accuracy on V1; null at 0 and 100 %"),
+            column(
+                "probit_adjusted",
+                Float64,
+                "",
+                "probit of the estimate; null outside (0, 100) %",
+            ),
+            column(
+                "probit_line",
+                Float64,
+                "",
+                "what the line between probits gives it; null where there is none",
+            ),
         ],
     },
     Table {
@@ -320,6 +333,8 @@ fn model_rows(rows: &mut Rows, run: usize, found: &Finding) -> Result<(), Estima
         ..Finding::default()
     };
     let (raw_line, line) = (raw.line(Scale::Identity)?, found.line(Scale::Identity)?);
+    let probit_line = found.line(Scale::Probit)?;
+    let probit = |share: f64| Some(Scale::Probit.to(share)).filter(|probit| probit.is_finite());
     for (place, model) in found.models.iter().enumerate() {
         let v1 = 100.0 * found.reference[place];
         let v2 = 100.0 * found.replication[place];
@@ -332,6 +347,11 @@ fn model_rows(rows: &mut Rows, run: usize, found: &Finding) -> Result<(), Estima
             adjusted.map(|adjusted| v1 - adjusted),
             raw_line.map(|line| line.intercept + line.slope * v1),
             line.map(|line| line.intercept + line.slope * v1),
+            probit(found.reference[place]),
+            found.adjusted[place].and_then(probit),
+            probit_line
+                .zip(probit(found.reference[place]))
+                .map(|(line, v1)| line.intercept + line.slope * v1),
         ];
         let cells = std::iter::once(Cell::Text(model.clone()));
         rows.push(run, cells.chain(numbers.map(Cell::Float64)));
