@@ -404,8 +404,12 @@ fn seen(
 ) -> Result<(), EstimateError> {
     let all = adjusted(&counts.0, &counts.1, config.empty())?;
     found.empty_mass = Some(all.empty_mass);
+    // From all annotators down to a quarter of them, where the bias is one over their number; of 40 these
+    // are the released code's 10, 15, ..., 40.
     let step = if config.annotators <= 10 { 1 } else { 5 };
-    for annotators in (step..=config.annotators).step_by(step) {
+    let fewest = config.annotators.div_ceil(4);
+    let steps = (config.annotators - fewest) / step;
+    for annotators in (0..=steps).rev().map(|back| config.annotators - back * step) {
         let (Some(one), Some(other)) = (counts.0.thinned(annotators), counts.1.thinned(annotators))
         else {
             continue;
