@@ -13,6 +13,7 @@
 //! What a number estimates and how its interval was made stand in columns beside it
 //! (`estimator`, `interval`, `interval_level`, `resamples`).
 
+pub mod annotation;
 mod area;
 mod beta_binomial;
 mod bootstrap;

@@ -17,6 +17,7 @@ use crate::replay::Replayable;
 use crate::study::Run;
 
 pub mod dataset_replication;
+pub mod multilabel_annotation;
 pub mod policy_gradient;
 
 /// A complete configuration: one value for every field of the study, in their order.
@@ -383,7 +384,11 @@ pub struct CurveView {
 
 /// Every study, in the order they are listed.
 pub fn registry() -> &'static [&'static dyn Study] {
-    &[&policy_gradient::PolicyGradient, &dataset_replication::DatasetReplication]
+    &[
+        &policy_gradient::PolicyGradient,
+        &dataset_replication::DatasetReplication,
+        &multilabel_annotation::MultilabelAnnotation,
+    ]
 }
 
 /// The study of a kind.
