@@ -97,6 +97,7 @@ fn input<'a>(plan: &'a Plan, diverged: bool) -> ReportInput<'a> {
         plan,
         runs: table,
         views: vec![(VIEW, iterations)],
+        confusions: Vec::new(),
         metrics: metrics.to_vec(),
         options: Options::default(),
         command: "ceteris report out/tiny".into(),

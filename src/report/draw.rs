@@ -457,6 +457,75 @@ fn unbroken<T>(points: impl Iterator<Item = Option<T>>) -> Vec<Vec<T>> {
     stretches
 }
 
+/// A confusion matrix with names of its rows; columns have the rows' numbers.
+pub(super) struct Matrix<'a> {
+    /// Names of rows and columns.
+    pub(super) names: &'a [String],
+    /// Shares, row by row.
+    pub(super) cells: &'a [Option<f64>],
+    /// The share off the diagonal that has the full colour.
+    pub(super) full: f64,
+}
+
+/// Width of a matrix in CSS pixels, and of what its names take of it; it scales with the page.
+const MATRIX: (i32, i32) = (520, 190);
+/// Height of a row, and of the numbers of columns.
+const MATRIX_ROW: i32 = 22;
+/// Letters of a name that fit.
+const MATRIX_NAME: usize = 30;
+/// The largest opacity below text.
+const SHADE: f64 = 0.55;
+
+/// Draws a confusion matrix. The diagonal is grey, so that the shades are left to confusion; every share
+/// that rounds to a tenth of a percent at least is written in its cell, in percent.
+pub(super) fn matrix(matrix: &Matrix<'_>) -> Result<Picture, ReportError> {
+    let size = i32::try_from(matrix.names.len()).unwrap_or(i32::MAX).max(1);
+    picture(MATRIX.0, MATRIX_ROW * (size + 1), |area| {
+        let cell = (MATRIX.0 - MATRIX.1) * SCALE / size;
+        let (left, row_height) = (MATRIX.1 * SCALE, MATRIX_ROW * SCALE);
+        let anchored = |horizontal| {
+            let vertical = plotters::style::text_anchor::VPos::Center;
+            let anchor = plotters::style::text_anchor::Pos::new(horizontal, vertical);
+            label_style(Ink::Label).pos(anchor)
+        };
+        let (right, centre) = (
+            anchored(plotters::style::text_anchor::HPos::Right),
+            anchored(plotters::style::text_anchor::HPos::Center),
+        );
+        let write = |text: &str, style: &TextStyle<'_>, at| area.draw_text(text, style, at);
+        for ((place, name), cells) in
+            (0..).zip(matrix.names).zip(matrix.cells.chunks(matrix.names.len()))
+        {
+            let top = row_height * (place + 1);
+            let middle = top + row_height / 2;
+            let number = (place + 1).to_string();
+            let short: String = name.chars().take(MATRIX_NAME).collect();
+            let named = format!("{short} {number}");
+            write(&named, &right, (left - 6 * SCALE, middle)).map_err(failed)?;
+            let head = (left + cell * place + cell / 2, row_height / 2);
+            write(&number, &centre, head).map_err(failed)?;
+            for (column, share) in (0..).zip(cells) {
+                let x = left + cell * column;
+                let shade = match share {
+                    _ if column == place => fill(Ink::Reference, 0.25),
+                    Some(share) if matrix.full > 0.0 => {
+                        fill(Ink::Series(1), SHADE * (share / matrix.full).clamp(0.0, 1.0))
+                    }
+                    _ => fill(Ink::Page, 1.0),
+                };
+                let corners = [(x, top), (x + cell, top + row_height)];
+                area.draw(&Rectangle::new(corners, shade)).map_err(failed)?;
+                area.draw(&Rectangle::new(corners, stroke(Ink::Grid, 1.0, 1.0))).map_err(failed)?;
+                let shown = share.map(|share| format!("{:.1}", share * 100.0));
+                if let Some(text) = shown.filter(|text| text != "0.0") {
+                    write(&text, &centre, (x + cell / 2, middle)).map_err(failed)?;
+                }
+            }
+        }
+        Ok(())
+    })
+}
+
 /// Width of a strip in CSS pixels; it scales with the page.
 const STRIP: (i32, i32) = (420, 26);
 

@@ -1,6 +1,7 @@
 //! The figures of a report: what each draws, says and is made by, before a page or a file shows it.
 
 mod claims;
+mod confusion;
 mod curves;
 mod effects;
 mod estimates;
@@ -31,6 +32,8 @@ pub(super) enum Section {
     Sensitivity,
     /// Curves of a view, by its place.
     Curves(usize),
+    /// Matrices of a view, by its place.
+    Confusion(usize),
     /// What was run.
     Runs,
 }
@@ -182,6 +185,9 @@ pub(super) fn all<'a>(
     ];
     for place in 0..model.views.len() {
         figures.extend([maker.curves_by_factor(place)?, maker.curves_by_arm(place)?]);
+    }
+    for place in 0..model.confusions.len() {
+        figures.push(maker.confusion(place)?);
     }
     Ok(figures.into_iter().flatten().collect())
 }

@@ -118,6 +118,17 @@ impl Page<'_> {
                 body,
             });
         }
+        for (place, confusions) in self.model.confusions.iter().enumerate() {
+            let body = self.section(Section::Confusion(place))?;
+            if !body.0.is_empty() {
+                let view = confusions.view;
+                chapters.push(Chapter {
+                    id: format!("confusion-{}", view.table),
+                    title: format!("Confusion: {}", view.share_label),
+                    body,
+                });
+            }
+        }
         chapters.push(Chapter {
             id: "runs".into(),
             title: "What was run".into(),

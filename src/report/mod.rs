@@ -30,7 +30,7 @@ pub(crate) use paper::wrapped;
 pub(crate) use png::{encoded, pixels};
 
 use crate::store::{Results, StoreError};
-use crate::studies::{Column, CurveView};
+use crate::studies::{Column, ConfusionView, CurveView};
 use crate::study::{Plan, StudyFile};
 use analysis::{AnalysisError, Bootstrap, Estimator, IntervalMethod};
 use model::Model;
@@ -45,6 +45,8 @@ pub struct ReportInput<'a> {
     pub runs: DataFrame,
     /// The curves to draw, each with its table.
     pub views: Vec<(CurveView, DataFrame)>,
+    /// The confusion matrices to draw, each with its table.
+    pub confusions: Vec<(ConfusionView, DataFrame)>,
     /// The metrics of a run; the first is the headline.
     pub metrics: Vec<Column>,
     /// How numbers are estimated.
@@ -240,6 +242,10 @@ fn input_of<'a>(results: &'a Results, options: &Options) -> Result<ReportInput<'
             views.push((*view, table));
         }
     }
+    let mut confusions = Vec::new();
+    for view in study.confusions() {
+        confusions.push((*view, results.table(view.table)?));
+    }
     let shown = study_of(results).map(|file| file.path.as_path());
     Ok(ReportInput {
         facts: facts(results),
@@ -247,6 +253,7 @@ fn input_of<'a>(results: &'a Results, options: &Options) -> Result<ReportInput<'
         metrics: measured(study.metrics(), &runs),
         runs,
         views,
+        confusions,
         options: *options,
         command: command(results.path(), shown, options),
         destination: String::new(),

@@ -1,5 +1,6 @@
 //! What a report shows, computed once for every way to show it.
 
+mod confusion;
 mod effects;
 mod selection;
 mod shares;
@@ -17,6 +18,7 @@ use crate::study::Arm;
 use analysis::{CurveColumns, FactorLevels, SummaryColumns};
 use analysis::{curves, summarise};
 
+pub(super) use confusion::Confusions;
 pub(super) use effects::{Effect, Effects, Means, Term, places};
 use selection::Selection;
 pub(super) use shares::{Profiles, Shares};
@@ -124,6 +126,7 @@ pub(super) struct Model {
     /// The same by arm over the tasks, where there are several.
     pub(super) profiles: Option<Profiles>,
     pub(super) views: Vec<View>,
+    pub(super) confusions: Vec<Confusions>,
     /// What the study file's `[tuning]` chooses.
     pub(super) selection: Option<Selection>,
     pub(super) diverged: Vec<DivergedRun>,
@@ -201,6 +204,11 @@ impl Model {
             .iter()
             .map(|(view, table)| View::new(input, &members, *view, table, &factors))
             .collect::<Result<Vec<_>, _>>()?;
+        let confusions = input
+            .confusions
+            .iter()
+            .map(|(view, table)| Confusions::new(input, &members, *view, table))
+            .collect::<Result<Vec<_>, _>>()?;
         let mut model = Self {
             claims,
             arms,
@@ -209,6 +217,7 @@ impl Model {
             survival,
             profiles: None,
             views,
+            confusions,
             selection: Selection::new(input, &arm_frame)?,
             diverged,
             diverged_with_value,

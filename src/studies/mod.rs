@@ -356,6 +356,10 @@ pub trait Study: Sync {
         let _ = view;
         None
     }
+    /// What a report draws of who takes what for what.
+    fn confusions(&self) -> &'static [ConfusionView] {
+        &[]
+    }
 }
 
 /// A line beside the marks of a view.
@@ -380,6 +384,27 @@ pub struct CurveView {
     pub y: &'static str,
     /// Label of the vertical axis, with unit.
     pub y_label: &'static str,
+}
+
+/// A confusion matrix that a report draws, one panel an arm and observer.
+#[derive(Clone, Copy, Debug)]
+pub struct ConfusionView {
+    /// The table it comes from.
+    pub table: &'static str,
+    /// Column of who is confused, as text.
+    pub observer: &'static str,
+    /// Column of the rows, as text.
+    pub row: &'static str,
+    /// What rows are.
+    pub row_label: &'static str,
+    /// Column of the columns, as text; the same names as of rows.
+    pub column: &'static str,
+    /// What columns are.
+    pub column_label: &'static str,
+    /// Column of the shares of a row.
+    pub share: &'static str,
+    /// What is shared.
+    pub share_label: &'static str,
 }
 
 /// Every study, in the order they are listed.

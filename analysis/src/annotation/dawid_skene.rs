@@ -117,8 +117,9 @@ pub struct PooledDawidSkene {
 /// votes is believed to be like the others.
 ///
 /// The row of a rater's confusion matrix for a class has a Dirichlet distribution that all raters
-/// share; its parameters are estimated from the data, as Carpenter 2008 ("Multilevel Bayesian models
-/// of categorical data annotation") and Paun et al. 2018 (TACL 6, 571-585, "HierD&S") pool raters.
+/// share, and whose parameters are estimated: Carpenter 2008 ("Multilevel Bayesian models of
+/// categorical data annotation") pools raters by beta distributions in this way, Paun et al. 2018
+/// (TACL 6, 571-585, "HierD&S") by normal distributions of logits.
 /// Classes and matrices are integrated over by variational Bayes, as in Bayesian classifier
 /// combination (Kim and Ghahramani 2012, AISTATS); the Dirichlet distributions are fitted to the
 /// expected logarithms by Minka's fixed point (2000, "Estimating a Dirichlet distribution").

@@ -2,12 +2,10 @@
 
 use super::votes::{Stopping, Votes, VotesError, softmax};
 
-/// Steps of Newton's method for one parameter at most.
-const NEWTON_STEPS: usize = 20;
+/// Steps of Newton's method for one parameter in one M-step at most; the next M-step goes on.
+const NEWTON_STEPS: usize = 3;
 /// A parameter that moves less has arrived.
 const ARRIVED: f64 = 1e-10;
-/// Passes over abilities and difficulties in one M-step at most.
-const PASSES: usize = 5;
 
 /// How [`glad`] estimates.
 #[derive(Clone, Copy, Debug)]
@@ -70,38 +68,28 @@ pub fn glad(votes: &Votes<'_>, options: &GladOptions) -> Result<Glad, VotesError
             .iter()
             .map(|vote| posterior[vote.item as usize * answers + vote.answer as usize])
             .collect();
-        for _ in 0..PASSES {
-            let mut moved: f64 = 0.0;
-            for (value, group) in ability.iter_mut().zip(by_rater.groups()) {
-                let terms = group.iter().map(|&vote| {
-                    let item = votes.votes[vote as usize].item as usize;
-                    (right[vote as usize], easiness[item].exp())
-                });
-                let next = ascend(*value, options.ability_mean, |at| {
-                    terms.clone().fold(Local::default(), |sum, (right, slope)| {
-                        sum.plus(right, at * slope, slope)
-                    })
-                });
-                moved = moved.max((next - *value).abs());
-                *value = next;
-            }
-            for (value, group) in easiness.iter_mut().zip(by_item.groups()) {
-                let terms = group.iter().map(|&vote| {
+        for (value, group) in ability.iter_mut().zip(by_rater.groups()) {
+            let terms = group.iter().map(|&vote| {
+                let item = votes.votes[vote as usize].item as usize;
+                (right[vote as usize], easiness[item].exp())
+            });
+            // Evaluated several times, so that exponentials are taken once.
+            let terms: Vec<(f64, f64)> = terms.collect();
+            *value = ascend(*value, options.ability_mean, |at| {
+                terms.iter().fold(Local::default(), |sum, &(right, slope)| {
+                    sum.plus(right, at * slope, slope)
+                })
+            });
+        }
+        for (value, group) in easiness.iter_mut().zip(by_item.groups()) {
+            *value = ascend(*value, options.easiness_mean, |at| {
+                let scale = at.exp();
+                group.iter().fold(Local::default(), |sum, &vote| {
                     let rater = votes.votes[vote as usize].rater as usize;
-                    (right[vote as usize], ability[rater])
-                });
-                let next = ascend(*value, options.easiness_mean, |at| {
-                    let scale = at.exp();
-                    terms.clone().fold(Local::default(), |sum, (right, ability)| {
-                        sum.plus(right, ability * scale, ability * scale)
-                    })
-                });
-                moved = moved.max((next - *value).abs());
-                *value = next;
-            }
-            if moved <= options.stopping.tolerance {
-                break;
-            }
+                    let odds = ability[rater] * scale;
+                    sum.plus(right[vote as usize], odds, odds)
+                })
+            });
         }
         let next = posteriors(votes, &ability, &easiness);
         let change = posterior.iter().zip(&next).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

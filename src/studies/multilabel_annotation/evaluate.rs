@@ -75,7 +75,7 @@ pub(super) struct ModelRow {
     pub(super) images: u32,
     pub(super) accuracy: Option<f64>,
     pub(super) given_accuracy: Option<f64>,
-    pub(super) sample_accuracy: Option<f64>,
+    pub(super) subset_accuracy: Option<f64>,
     pub(super) top5_accuracy: Option<f64>,
     pub(super) frequency: Option<f64>,
     pub(super) off_superclass: Option<f64>,
@@ -277,7 +277,8 @@ pub(super) fn scores(
                 .map(|vote| Vote { answer: vote.answer / 2, ..*vote })
                 .collect();
             let decided = Votes { answers: 2, votes: &decided, ..all };
-            glad(&decided, &GladOptions::default())?.posterior
+            let stopping = Stopping { tolerance: 1e-4, ..Stopping::default() };
+            glad(&decided, &GladOptions { stopping, ..GladOptions::default() })?.posterior
         }
     };
     let score = posterior.chunks_exact(2).take(pairs).map(|row| row[1]).collect();
@@ -416,14 +417,12 @@ pub(super) fn evaluate<'a>(
             if real { yes.get_mut(place).map(std::mem::take) } else { selected_shares(image) };
         whole.push(Case { place, image, derived, valid, frequency });
     }
-    let sample: Vec<(usize, u32)> = whole
-        .iter()
-        .filter(|case| match config.subset {
-            Subset::Validation => true,
-            _ => case.image.partition.is_some(),
-        })
-        .map(|case| (case.place, case.image.label))
-        .collect();
+    let mut class_images = vec![0.0; corpus.classes.len()];
+    for case in whole.iter().filter(|case| case.image.partition.is_some()) {
+        if let Some(count) = class_images.get_mut(case.image.label as usize) {
+            *count += 1.0;
+        }
+    }
     let multi_object_share = share_of(
         whole
             .iter()
@@ -440,11 +439,9 @@ pub(super) fn evaluate<'a>(
     let mut predictions = Confusion::new(corpus.superclasses.len());
     let models: Vec<ModelRow> = chosen
         .iter()
-        .map(|model| {
-            model_row(corpus, model, &cases, &sample, &annotators_coarse, &mut predictions)
-        })
+        .map(|model| model_row(corpus, model, &cases, &annotators_coarse, &mut predictions))
         .collect();
-    let pairs = confused(corpus, &cases, &sample);
+    let pairs = confused(corpus, &cases, &class_images);
     let designs = designs(&cases, streams);
     let mut findings = Findings {
         cases,
@@ -489,7 +486,7 @@ fn annotator_confusion(corpus: &Corpus, cases: &[Case<'_>]) -> Confusion {
 
 /// Pairs of classes between which main votes on images of one object are split, as shares of the
 /// images of a class.
-fn confused(corpus: &Corpus, cases: &[Case<'_>], sample: &[(usize, u32)]) -> Vec<ConfusedPair> {
+fn confused(corpus: &Corpus, cases: &[Case<'_>], class_images: &[f64]) -> Vec<ConfusedPair> {
     let mut votes = Confusion::new(corpus.classes.len());
     for case in cases {
         let single = case.derived.as_ref().is_some_and(|derived| derived.count == 1);
@@ -498,20 +495,13 @@ fn confused(corpus: &Corpus, cases: &[Case<'_>], sample: &[(usize, u32)]) -> Vec
             votes.add(case.image.label as usize, vote.main as usize, weight);
         }
     }
-    let mut totals = vec![0.0; corpus.classes.len()];
-    for (_, label) in sample {
-        if let Some(total) = totals.get_mut(*label as usize) {
-            *total += 1.0;
-        }
-    }
-    votes.confused_pairs(&totals, PAIRS)
+    votes.confused_pairs(class_images, PAIRS)
 }
 
 fn model_row(
     corpus: &Corpus,
     model: &Model,
     cases: &[Case<'_>],
-    sample: &[(usize, u32)],
     annotators: &Confusion,
     predictions: &mut Confusion,
 ) -> ModelRow {
@@ -551,8 +541,8 @@ fn model_row(
         given_accuracy: share_of(
             counted.iter().map(|case| Some(predicted(case) == case.image.label)),
         ),
-        sample_accuracy: share_of(
-            sample.iter().map(|(place, label)| Some(model.top1[*place] == *label)),
+        subset_accuracy: share_of(
+            cases.iter().map(|case| Some(predicted(case) == case.image.label)),
         ),
         top5_accuracy: share_of(counted.iter().map(|case| Some(model.top5[case.place]))),
         frequency: mean_of(cases.iter().map(|case| frequency_of(case, predicted(case)))),
@@ -633,7 +623,7 @@ fn metrics(
     let (cases, models) = (&findings.cases, &findings.models);
     let of_models = |pick: fn(&ModelRow) -> Option<f64>| mean_of(models.iter().map(pick));
     let points: Vec<(f64, f64)> =
-        models.iter().filter_map(|row| row.sample_accuracy.zip(row.accuracy)).collect();
+        models.iter().filter_map(|row| row.subset_accuracy.zip(row.accuracy)).collect();
     let (x, y): (Vec<f64>, Vec<f64>) = points.into_iter().unzip();
     let [slope, intercept, correlation] = line(&x, &y);
     let counted = cases.iter().filter(|case| case.valid.is_some()).count();
@@ -656,7 +646,7 @@ fn metrics(
     let mut metrics = vec![
         of_models(|row| row.accuracy),
         of_models(|row| row.given_accuracy),
-        of_models(|row| row.sample_accuracy),
+        of_models(|row| row.subset_accuracy),
         of_models(|row| row.top5_accuracy),
         slope,
         intercept,

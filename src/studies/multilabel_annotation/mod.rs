@@ -12,8 +12,8 @@ use envs::Streams;
 use flags::{Field, SetError, Value};
 
 use super::{
-    CohortContext, CohortOutcome, Column, Configuration, Cost, CurveView, Device, Preset, Problem,
-    Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    CohortContext, CohortOutcome, Column, Configuration, ConfusionView, Cost, CurveView, Device,
+    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -254,6 +254,21 @@ impl Study for MultilabelAnnotation {
                     y_label: "share of images that so many votes decide",
                 },
             ]
+        }
+    }
+
+    fn confusions(&self) -> &'static [ConfusionView] {
+        const {
+            &[ConfusionView {
+                table: "confusion",
+                observer: "observer",
+                row: "label",
+                row_label: "superclasses of the data set's label",
+                column: "taken_for",
+                column_label: "superclasses of what observers say",
+                share: "share",
+                share_label: "what annotators and models take images of a superclass for",
+            }]
         }
     }
 }
