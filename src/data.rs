@@ -194,7 +194,8 @@ fn find(folders: &[PathBuf], path: &str) -> Option<PathBuf> {
     folders.iter().map(|folder| folder.join(Path::new(path))).find(|full| full.is_file())
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+/// The SHA-256 of bytes in lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -23,9 +23,11 @@ mod compare;
 mod comparison;
 mod correction;
 mod correlation;
+mod error_bars;
 mod estimator;
 mod factorial;
 mod frames;
+mod leaderboard;
 mod normal;
 mod power;
 mod ranks;
@@ -59,10 +61,14 @@ pub use comparison::{
 };
 pub use correction::{Correction, correct};
 pub use correlation::{Correlation, CorrelationColumns, CorrelationResult, correlations};
+pub use error_bars::{QuestionVariance, detectable_difference, questions_needed, standard_error};
 pub use estimator::{Estimator, iqm, jackknife, mean, median, quantile, sd};
 pub use factorial::{
     FactorLevels, FactorialColumns, FactorialEstimator, FactorialInterval, FactorialOptions,
     Simultaneous, factor_effects, factorial_effects, factorial_means, factorial_variance,
+};
+pub use leaderboard::{
+    LeaderboardColumns, Ties, coverage, head_to_head, mean_scores, mean_win_rates,
 };
 pub use power::{
     Effect, PowerOptions, TTest, detectable_effect, power, power_table, sd_upper_bound,

@@ -17,6 +17,7 @@ use crate::replay::Replayable;
 use crate::study::Run;
 
 pub mod dataset_replication;
+pub mod lm_evaluation;
 pub mod multilabel_annotation;
 pub mod policy_gradient;
 
@@ -413,6 +414,7 @@ pub fn registry() -> &'static [&'static dyn Study] {
         &policy_gradient::PolicyGradient,
         &dataset_replication::DatasetReplication,
         &multilabel_annotation::MultilabelAnnotation,
+        &lm_evaluation::LmEvaluation,
     ]
 }
 

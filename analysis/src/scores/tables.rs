@@ -9,6 +9,7 @@ use super::weighted::{Aggregator, Improvement, Weighted};
 use super::{Aggregate, Methods, ScoreColumns, Scores, TaskScores, read};
 use crate::estimator::count;
 use crate::frames::{index, take};
+use crate::leaderboard::Ties;
 use crate::tables::push;
 use crate::{AnalysisError, Bootstrap, Interval};
 
@@ -314,12 +315,7 @@ fn compare(means: &[Vec<f64>], numbers: &mut [f64]) {
                     continue;
                 }
                 others += 1;
-                #[allow(clippy::float_cmp)] // a tie is equality
-                if *own > means[task] {
-                    wins += 1.0;
-                } else if *own == means[task] {
-                    wins += 0.5;
-                }
+                wins += Ties::Half.share((*own, method), (means[task], other));
             }
             if others > 0 {
                 rates += wins / count(others);

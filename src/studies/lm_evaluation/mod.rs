@@ -1,0 +1,244 @@
+//! Evaluations of language models, after "Holistic Evaluation of Language Models" (Liang et al., TMLR
+//! 2023): questions, answers and the choices by which answers become numbers, each a field, so that an
+//! ablation of the evaluation is a study like any other.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+
+use flags::{Field, SetError};
+
+use super::{
+    CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
+    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    Tolerance,
+};
+use crate::data::DataSet;
+use crate::study::Run;
+
+mod answers;
+mod config;
+mod evaluate;
+mod ngram;
+mod sources;
+mod tables;
+mod unzip;
+
+pub use config::EvaluationConfig;
+use config::{LanguageModel, NgramText};
+pub use sources::SourceError;
+pub use unzip::UnzipError;
+
+/// The study.
+pub struct LmEvaluation;
+
+fn read(configuration: &Configuration) -> Result<EvaluationConfig, Vec<Problem>> {
+    let mut config = EvaluationConfig::default();
+    let mut problems = Vec::new();
+    for (field, value) in configuration.iter() {
+        if let Err(error) = config.set(field.name, value) {
+            let help = match error {
+                SetError::BadValue { expected, .. } => format!("expected {expected}"),
+                SetError::UnknownField { .. } => "there is no such field".to_owned(),
+            };
+            let message = format!("{value} does not fit {}", field.name);
+            problems.push(Problem { fields: vec![field.name], message, help });
+        }
+    }
+    problems.extend(config.problems());
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StudyError {
+    StudyError::Failed(error.into())
+}
+
+/// What runs of a cohort share: questions by paradigm, n-gram models by what they are trained on.
+#[derive(Default)]
+struct Shared {
+    instances: BTreeMap<String, Vec<sources::Instance>>,
+    models: BTreeMap<&'static str, ngram::Ngram>,
+}
+
+impl Shared {
+    /// What an n-gram model for an instance is trained on: a term that is left out, or a text.
+    fn text(config: &EvaluationConfig, instance: &sources::Instance) -> &'static str {
+        match config.ngram_text {
+            NgramText::Gsm8kQuestions => "gsm8k-questions",
+            NgramText::BlimpOtherTerms => sources::term_of(instance).unwrap_or("none"),
+        }
+    }
+
+    fn prepare(&mut self, config: &EvaluationConfig) -> Result<(), sources::SourceError> {
+        let key = &config.blimp_paradigm;
+        if !self.instances.contains_key(key) {
+            self.instances.insert(key.clone(), sources::instances(config)?);
+        }
+        if config.language_model != LanguageModel::Ngram {
+            return Ok(());
+        }
+        let order = config.ngram_order as usize;
+        for instance in self.instances.get(key).into_iter().flatten() {
+            let text = Self::text(config, instance);
+            if !self.models.contains_key(text) {
+                let texts = match config.ngram_text {
+                    NgramText::Gsm8kQuestions => sources::gsm8k_questions()?,
+                    NgramText::BlimpOtherTerms => sources::blimp_other_terms(text)?,
+                };
+                let texts = texts.iter().map(String::as_str);
+                let model = ngram::Ngram::train(texts, order, config.ngram_discount);
+                self.models.insert(text, model);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Study for LmEvaluation {
+    fn kind(&self) -> &'static str {
+        "lm-evaluation"
+    }
+
+    fn about(&self) -> &'static str {
+        "Holistic Evaluation of Language Models (Liang et al., TMLR 2023): questions, answers and every \
+         choice by which answers become numbers"
+    }
+
+    fn publication(&self) -> Option<&'static Publication> {
+        Some(&Publication {
+            key: "liang-2023-holistic",
+            authors: &["Liang, Percy", "Bommasani, Rishi", "Lee, Tony", "others"],
+            title: "Holistic Evaluation of Language Models",
+            proceedings: "Transactions on Machine Learning Research",
+            year: 2023,
+            url: "https://openreview.net/forum?id=iO4LZibEqW",
+        })
+    }
+
+    fn numerics_version(&self) -> u32 {
+        1
+    }
+
+    fn fields(&self) -> &'static [Field] {
+        EvaluationConfig::FIELDS
+    }
+
+    fn defaults(&self) -> Configuration {
+        let config = EvaluationConfig::default();
+        let fields = EvaluationConfig::FIELDS;
+        let values = fields.iter().filter_map(|field| config.get(field.name)).collect();
+        Configuration::new(fields, values)
+    }
+
+    fn presets(&self) -> &'static [Preset] {
+        &[]
+    }
+
+    fn set(
+        &self,
+        configuration: &mut Configuration,
+        name: &str,
+        value: &flags::Value,
+    ) -> Result<(), SetError> {
+        let mut config = EvaluationConfig::default();
+        config.set(name, value)?;
+        if let Some(canonical) = config.get(name) {
+            configuration.replace(name, canonical);
+        }
+        Ok(())
+    }
+
+    fn check(&self, configuration: &Configuration) -> Vec<Problem> {
+        read(configuration).err().unwrap_or_default()
+    }
+
+    fn cost(&self, configuration: &Configuration) -> Cost {
+        let steps = read(configuration).map_or(0, |config| config.requests());
+        // Far below 2^53.
+        Cost { steps, weight: steps as f64 }
+    }
+
+    fn cohort_key(&self, configuration: &Configuration) -> String {
+        // What decides questions and models, so that a cohort reads and trains them once.
+        let shapes = configuration.iter().filter(|(field, _)| field.shape);
+        let split = configuration.get("evaluation_split");
+        let values = shapes.map(|(_, value)| value).chain(split);
+        values.map(|value| format!("{value:?}")).collect::<Vec<String>>().join(" ")
+    }
+
+    fn cohort_width(&self, _device: &Device) -> usize {
+        64
+    }
+
+    fn step_unit(&self) -> &'static str {
+        "requests"
+    }
+
+    fn metrics(&self) -> &'static [Column] {
+        tables::METRICS
+    }
+
+    fn tables(&self) -> &'static [Table] {
+        tables::TABLES
+    }
+
+    fn calibration(&self, configuration: &Configuration) -> Configuration {
+        configuration.clone()
+    }
+
+    fn run_cohort(
+        &self,
+        runs: &[&Run],
+        context: &CohortContext<'_>,
+    ) -> Result<CohortOutcome, StudyError> {
+        let mut shared = Shared::default();
+        let mut configs = Vec::with_capacity(runs.len());
+        for run in runs {
+            let config = read(&run.configuration).map_err(|problems| {
+                let messages = problems.into_iter().map(|problem| problem.message);
+                StudyError::Invalid(messages.collect::<Vec<_>>().join("; "))
+            })?;
+            shared.prepare(&config).map_err(failed)?;
+            configs.push(config);
+        }
+        let mut outcomes = Vec::with_capacity(runs.len());
+        let mut all = Vec::with_capacity(runs.len());
+        for (run, config) in runs.iter().zip(&configs) {
+            if context.stop.load(Ordering::Relaxed) {
+                return Err(StudyError::Interrupted);
+            }
+            let instances = shared.instances.get(&config.blimp_paradigm);
+            let instances = instances.map_or(&[][..], Vec::as_slice);
+            let part = evaluate::part(instances, config, context.study_seed, run.replicate);
+            let part = part.ok_or_else(|| {
+                StudyError::Invalid(format!(
+                    "replicate {} has no questions, since they are cut into {} parts: set \
+                     `evaluation_parts` to the number of replicates, or to 1",
+                    run.replicate, config.evaluation_parts
+                ))
+            })?;
+            let evaluated: Vec<_> = part
+                .into_iter()
+                .filter_map(|instance| {
+                    let model = shared.models.get(Shared::text(config, instance));
+                    evaluate::evaluate(instance, config, model)
+                })
+                .collect();
+            let metrics = evaluate::metrics(&evaluated).map_err(failed)?;
+            let requests = evaluated.iter().map(|question| question.requests.len() as u64).sum();
+            let headline = metrics.first().copied().flatten();
+            (context.progress)(Progress { steps: requests, headline });
+            outcomes.push(RunOutcome { status: RunStatus::Finished, metrics });
+            all.push((*run, evaluated));
+        }
+        let tables = tables::frames(&all).map_err(failed)?;
+        Ok(CohortOutcome { runs: outcomes, tables })
+    }
+
+    fn data(&self) -> &'static [DataSet] {
+        sources::DATA
+    }
+
+    fn views(&self) -> &'static [CurveView] {
+        &[]
+    }
+}

@@ -1,0 +1,193 @@
+//! An n-gram model with interpolated Kneser-Ney smoothing (Chen and Goodman 1999, section 3): the
+//! baseline that needs nothing installed and nothing downloaded.
+//!
+//! Words are runs of letters, digits and apostrophes in lower case; every other character that is no
+//! white space is a word. A sentence begins with `<s>`, which is never predicted, and ends with
+//! `</s>`. Words that the training text lacks are one word without counts. As in KenLM, an n-gram of
+//! lower order is counted by how many different words precede it, one that begins with `<s>` by how
+//! often it occurs; the lowest order is interpolated with the uniform distribution.
+
+use std::collections::HashMap;
+
+const START: u32 = 0;
+const END: u32 = 1;
+const UNKNOWN: u32 = 2;
+
+/// What followed a history.
+#[derive(Clone, Copy, Debug, Default)]
+struct History {
+    /// Sum of the counts of the n-grams that begin with it.
+    total: u32,
+    /// How many different n-grams begin with it.
+    distinct: u32,
+}
+
+/// A trained model.
+pub(super) struct Ngram {
+    order: usize,
+    discount: f64,
+    vocabulary: HashMap<String, u32>,
+    // Looked up, never iterated: their order shows nowhere.
+    counts: HashMap<Vec<u32>, u32>,
+    histories: HashMap<Vec<u32>, History>,
+}
+
+/// The words of a text.
+pub(super) fn words(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut word = String::new();
+    for c in text.chars() {
+        if c.is_alphanumeric() || c == '\'' {
+            word.extend(c.to_lowercase());
+            continue;
+        }
+        if !word.is_empty() {
+            found.push(std::mem::take(&mut word));
+        }
+        if !c.is_whitespace() {
+            found.push(c.to_string());
+        }
+    }
+    if !word.is_empty() {
+        found.push(word);
+    }
+    found
+}
+
+impl Ngram {
+    /// Trains a model on texts, each one sentence to it.
+    pub(super) fn train<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+        order: usize,
+        discount: f64,
+    ) -> Self {
+        let mut model = Self {
+            order: order.max(1),
+            discount,
+            vocabulary: HashMap::new(),
+            counts: HashMap::new(),
+            histories: HashMap::new(),
+        };
+        for text in texts {
+            let mut sentence = vec![START];
+            for word in words(text) {
+                let next = UNKNOWN + 1 + u32::try_from(model.vocabulary.len()).unwrap_or(0);
+                sentence.push(*model.vocabulary.entry(word).or_insert(next));
+            }
+            sentence.push(END);
+            for end in 1..sentence.len() {
+                model.count(&sentence[(end + 1).saturating_sub(model.order)..=end]);
+            }
+        }
+        model
+    }
+
+    /// Counts an n-gram; where it is new, it is one more word before its suffix.
+    fn count(&mut self, gram: &[u32]) {
+        let times = self.counts.entry(gram.to_vec()).or_insert(0);
+        *times += 1;
+        let new = *times == 1;
+        let history = self.histories.entry(gram[..gram.len() - 1].to_vec()).or_default();
+        history.total += 1;
+        history.distinct += u32::from(new);
+        if new && gram.len() > 1 {
+            self.count(&gram[1..]);
+        }
+    }
+
+    /// The probability of a word after a history, of which the last words count.
+    fn probability(&self, history: &[u32], word: u32) -> f64 {
+        // From the lowest order upwards: each is interpolated with the one below.
+        let longest = history.len().min(self.order - 1);
+        // Every word, `</s>` and the unknown word.
+        let mut probability = 1.0 / (self.vocabulary.len() as f64 + 2.0);
+        for length in 0..=longest {
+            let history = &history[history.len() - length..];
+            let Some(seen) = self.histories.get(history) else { break };
+            let gram: Vec<u32> = history.iter().copied().chain([word]).collect();
+            let times = f64::from(self.counts.get(&gram).copied().unwrap_or(0));
+            let total = f64::from(seen.total);
+            let kept = f64::max(times - self.discount, 0.0) / total;
+            let rest = self.discount * f64::from(seen.distinct) / total;
+            probability = kept + rest * probability;
+        }
+        probability
+    }
+
+    fn ids(&self, text: &str) -> Vec<u32> {
+        let id = |word: String| self.vocabulary.get(&word).copied().unwrap_or(UNKNOWN);
+        words(text).into_iter().map(id).collect()
+    }
+
+    /// The log probability (natural) of a continuation of a prompt, and its number of words; with the
+    /// sentence's end where `ends`.
+    pub(super) fn log_probability(
+        &self,
+        prompt: &str,
+        continuation: &str,
+        ends: bool,
+    ) -> (f64, u32) {
+        let mut sentence = vec![START];
+        sentence.extend(self.ids(prompt));
+        let first = sentence.len();
+        sentence.extend(self.ids(continuation));
+        if ends {
+            sentence.push(END);
+        }
+        let sum = (first..sentence.len())
+            .map(|at| self.probability(&sentence[..at], sentence[at]).ln())
+            .sum();
+        (sum, u32::try_from(sentence.len() - first).unwrap_or(u32::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{END, Ngram, UNKNOWN, words};
+
+    #[test]
+    fn words_are_lower_case_and_punctuation_is_its_own() {
+        assert_eq!(words("Who's there, Ann?"), ["who's", "there", ",", "ann", "?"]);
+    }
+
+    #[test]
+    fn bigrams_are_those_counted_by_hand() {
+        // "a b", "a c": vocabulary a b c, with the end and the unknown word five.
+        let model = Ngram::train(["a b", "a c"], 2, 0.75);
+        let probability = |history: &[u32], word: &str| {
+            let id = if word == "</s>" { END } else { model.ids(word)[0] };
+            model.probability(history, id)
+        };
+        let a = model.ids("a")[0];
+        // Bigrams <s>a 2, ab 1, ac 1, b</s> 1, c</s> 1. Words before: a 1 (<s>), b 1, c 1, </s> 2;
+        // total 5, distinct 4. P(b) = (1 - 0.75) / 5 + 0.75 · 4 / 5 · 1 / 5 = 0.17.
+        assert!((probability(&[], "b") - 0.17).abs() < 1e-15);
+        // P(b | a) = (1 - 0.75) / 2 + 0.75 · 2 / 2 · 0.17 = 0.2525.
+        assert!((probability(&[a], "b") - 0.2525).abs() < 1e-15);
+        // P(zebra | a) = 0.75 · (0.75 · 4 / 5 / 5) = 0.09.
+        assert!((probability(&[a], "zebra") - 0.09).abs() < 1e-15);
+        // After a word that was never followed by anything, the lower order alone.
+        assert!((probability(&[UNKNOWN], "b") - 0.17).abs() < 1e-15);
+        let (sum, tokens) = model.log_probability("a", "b", false);
+        assert!((sum - 0.2525_f64.ln()).abs() < 1e-15);
+        assert_eq!(tokens, 1);
+    }
+
+    #[test]
+    fn every_distribution_sums_to_one() {
+        let texts = ["the cat sat on the mat .", "the dog sat .", "a cat ran , and the dog ran ."];
+        for order in 1..=5 {
+            let model = Ngram::train(texts, order, 0.6);
+            let mut every: Vec<u32> = vec![END, UNKNOWN];
+            every.extend(model.vocabulary.values());
+            for history in ["", "the", "the cat", "sat on the", "zebra the", "a cat ran ,"] {
+                let mut ids = vec![super::START];
+                ids.extend(model.ids(history));
+                for history in [&ids[..], &ids[1..]] {
+                    let sum: f64 = every.iter().map(|word| model.probability(history, *word)).sum();
+                    assert!((sum - 1.0).abs() < 1e-12, "order {order}, {history:?}: {sum}");
+                }
+            }
+        }
+    }
+}

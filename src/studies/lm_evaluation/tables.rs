@@ -1,0 +1,246 @@
+//! What an evaluation stores.
+
+use polars::prelude::{Column as Series, DataFrame, PolarsResult};
+
+use super::evaluate::{Evaluated, Request};
+use super::{Column, ColumnType, Run, Table, Tolerance};
+use ColumnType::{Float64, Text, UInt32, UInt64};
+
+const fn column(
+    name: &'static str,
+    kind: ColumnType,
+    unit: &'static str,
+    meaning: &'static str,
+) -> Column {
+    Column { name, kind, unit, meaning }
+}
+
+/// Metrics of a run; the first is the headline.
+pub(super) const METRICS: &[Column] = &[
+    column(
+        "score",
+        Float64,
+        "",
+        "mean score of the run's questions, by the choices of its configuration",
+    ),
+    column(
+        "score_standard_error",
+        Float64,
+        "",
+        "standard error of that mean over questions (Miller 2024); null with fewer than two",
+    ),
+    column("answered", Float64, "", "share of the questions whose completion holds an answer"),
+    column(
+        "exact_match",
+        Float64,
+        "",
+        "mean exact match of whole completions (HELM's exact_match)",
+    ),
+    column("quasi_exact_match", Float64, "", "mean of HELM's quasi_exact_match"),
+    column("prefix_exact_match", Float64, "", "mean of HELM's prefix_exact_match"),
+    column("quasi_prefix_exact_match", Float64, "", "mean of HELM's quasi_prefix_exact_match"),
+    column("f1_score", Float64, "", "mean of HELM's f1_score, over sets of words"),
+    column(
+        "confidence",
+        Float64,
+        "",
+        "mean confidence of the questions that have one; null where none has",
+    ),
+    column(
+        "ece_10_bin",
+        Float64,
+        "",
+        "expected calibration error over ten bins of equal mass (HELM's ece_10_bin); null without confidences",
+    ),
+    column("brier", Float64, "", "Brier score; null without confidences"),
+    column(
+        "bits_per_byte",
+        Float64,
+        "bit",
+        "bits that the right options cost, by the byte; null without options",
+    ),
+    column(
+        "output_tokens",
+        Float64,
+        "tokens",
+        "tokens of completions, by question; null where none is recorded",
+    ),
+    column(
+        "request_seconds",
+        Float64,
+        "s",
+        "recorded time of requests, by question; null where none is recorded",
+    ),
+    column("questions", Float64, "", "number of questions"),
+];
+
+const RUN_ID: Column = column("run_id", Text, "", "the run, as in `runs`");
+const ARM: Column = column("arm", Text, "", "the arm that the run was first made for");
+const REPLICATE: Column = column("replicate", UInt64, "", "the replicate");
+const INSTANCE: Column =
+    column("instance", UInt32, "", "the question, numbered from zero within the run");
+
+/// Logarithms and exponentials differ by roundings between machines.
+const ROUNDING: Option<Tolerance> = Some(Tolerance { deviation: 1e-9, horizon: None });
+
+/// Tables beside `runs`.
+pub(super) const TABLES: &[Table] = &[
+    Table {
+        name: "requests",
+        row: "one request to a model and what came back",
+        key: &["run_id", "instance", "request"],
+        reproducible: true,
+        tolerance: ROUNDING,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            INSTANCE,
+            column("request", UInt32, "", "its number within the question, from zero"),
+            column(
+                "option",
+                UInt32,
+                "",
+                "the option that it scores, from zero; null where a text was asked for",
+            ),
+            column(
+                "prompt",
+                Text,
+                "",
+                "what was asked; empty where a sentence is scored by itself",
+            ),
+            column("completion", Text, "", "what came back, or the continuation that was scored"),
+            column(
+                "log_probability",
+                Float64,
+                "nat",
+                "log probability of the completion; null where none is known",
+            ),
+            column(
+                "tokens",
+                UInt32,
+                "tokens",
+                "tokens of the completion; null where they are not recorded",
+            ),
+            column(
+                "seconds",
+                Float64,
+                "s",
+                "recorded time of the request; null where it is not recorded",
+            ),
+        ],
+    },
+    Table {
+        name: "instances",
+        row: "one question of one run",
+        key: &["run_id", "instance"],
+        reproducible: true,
+        tolerance: ROUNDING,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            INSTANCE,
+            column("instance_id", Text, "", "its name in the source"),
+            column("split", Text, "", "the scenario's split"),
+            column("references", Text, "", "the right answers, separated by line ends"),
+            column("answer", Text, "", "what was compared with them; null where there was nothing"),
+            column("score", Float64, "", "its score, by the choices of the configuration"),
+            column("exact_match", Float64, "", "HELM's exact_match"),
+            column("quasi_exact_match", Float64, "", "HELM's quasi_exact_match"),
+            column("prefix_exact_match", Float64, "", "HELM's prefix_exact_match"),
+            column("quasi_prefix_exact_match", Float64, "", "HELM's quasi_prefix_exact_match"),
+            column("f1_score", Float64, "", "HELM's f1_score"),
+            column(
+                "confidence",
+                Float64,
+                "",
+                "probability of the answer; null where none is known",
+            ),
+        ],
+    },
+];
+
+/// Frames of [`TABLES`], in their order.
+pub(super) fn frames(runs: &[(&Run, Vec<Evaluated<'_>>)]) -> PolarsResult<Vec<DataFrame>> {
+    let questions: Vec<(&Run, u32, &Evaluated<'_>)> = runs
+        .iter()
+        .flat_map(|(run, questions)| (0..).zip(questions).map(|(at, of)| (*run, at, of)))
+        .collect();
+    let requests: Vec<(&Run, u32, u32, &Request)> = questions
+        .iter()
+        .flat_map(|(run, at, of)| {
+            (0..).zip(&of.requests).map(|(number, of)| (*run, *at, number, of))
+        })
+        .collect();
+    let identity = |runs: &[&Run], instances: Vec<u32>| {
+        vec![
+            Series::new(
+                "run_id".into(),
+                runs.iter().map(|run| run.id.as_ref()).collect::<Vec<&str>>(),
+            ),
+            Series::new(
+                "arm".into(),
+                runs.iter().map(|run| run.arm.as_str()).collect::<Vec<&str>>(),
+            ),
+            Series::new(
+                "replicate".into(),
+                runs.iter().map(|run| run.replicate).collect::<Vec<u64>>(),
+            ),
+            Series::new("instance".into(), instances),
+        ]
+    };
+    let of: Vec<&Run> = requests.iter().map(|(run, ..)| *run).collect();
+    let mut columns = identity(&of, requests.iter().map(|(_, at, ..)| *at).collect());
+    let all = || requests.iter().map(|(.., request)| *request);
+    columns.extend([
+        Series::new("request".into(), requests.iter().map(|(_, _, n, _)| *n).collect::<Vec<u32>>()),
+        Series::new("option".into(), all().map(|r| r.reference).collect::<Vec<Option<u32>>>()),
+        Series::new("prompt".into(), all().map(|r| r.prompt.as_str()).collect::<Vec<&str>>()),
+        Series::new(
+            "completion".into(),
+            all().map(|r| r.completion.as_str()).collect::<Vec<&str>>(),
+        ),
+        Series::new(
+            "log_probability".into(),
+            all().map(|r| r.log_probability).collect::<Vec<Option<f64>>>(),
+        ),
+        Series::new("tokens".into(), all().map(|r| r.tokens).collect::<Vec<Option<u32>>>()),
+        Series::new("seconds".into(), all().map(|r| r.seconds).collect::<Vec<Option<f64>>>()),
+    ]);
+    let requests = DataFrame::new(of.len(), columns)?;
+
+    let of: Vec<&Run> = questions.iter().map(|(run, ..)| *run).collect();
+    let mut columns = identity(&of, questions.iter().map(|(_, at, _)| *at).collect());
+    let all = || questions.iter().map(|(.., question)| *question);
+    let right = |question: &Evaluated<'_>| {
+        let right = question.instance.references.iter().filter(|reference| reference.correct);
+        right.map(|reference| reference.text.as_str()).collect::<Vec<&str>>().join("\n")
+    };
+    let number = |name: &str, pick: fn(&Evaluated<'_>) -> f64| {
+        Series::new(name.into(), all().map(pick).collect::<Vec<f64>>())
+    };
+    columns.extend([
+        Series::new(
+            "instance_id".into(),
+            all().map(|q| q.instance.id.as_str()).collect::<Vec<&str>>(),
+        ),
+        Series::new(
+            "split".into(),
+            all().map(|q| q.instance.split.as_str()).collect::<Vec<&str>>(),
+        ),
+        Series::new("references".into(), all().map(right).collect::<Vec<String>>()),
+        Series::new(
+            "answer".into(),
+            all().map(|q| q.answer.as_deref()).collect::<Vec<Option<&str>>>(),
+        ),
+        number("score", |q| q.score),
+        number("exact_match", |q| q.exact_match),
+        number("quasi_exact_match", |q| q.quasi_exact_match),
+        number("prefix_exact_match", |q| q.prefix_exact_match),
+        number("quasi_prefix_exact_match", |q| q.quasi_prefix_exact_match),
+        number("f1_score", |q| q.f1),
+        Series::new("confidence".into(), all().map(|q| q.confidence).collect::<Vec<Option<f64>>>()),
+    ]);
+    Ok(vec![requests, DataFrame::new(of.len(), columns)?])
+}
