@@ -194,7 +194,10 @@ impl Live {
             interactive: std::io::stderr().is_terminal(),
             started: Instant::now(),
             unit: study.step_unit(),
-            headline: study.metrics().first().map_or("headline", |metric| metric.name),
+            // What is measured is named by its unit where it has one: a return.
+            headline: study.metrics().first().map_or("", |metric| {
+                if metric.unit.is_empty() { metric.name } else { metric.unit }
+            }),
             total: AtomicU64::new(0),
             done: AtomicU64::new(0),
             runs: AtomicUsize::new(0),

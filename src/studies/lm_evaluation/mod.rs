@@ -57,6 +57,8 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StudyEr
 struct Shared {
     instances: BTreeMap<String, Vec<sources::Instance>>,
     models: BTreeMap<&'static str, ngram::Ngram>,
+    /// Every grammatical sentence of BLiMP with its term, once one is asked for.
+    sentences: Vec<(&'static str, String)>,
 }
 
 impl Shared {
@@ -79,15 +81,25 @@ impl Shared {
         let order = config.ngram_order as usize;
         for instance in self.instances.get(key).into_iter().flatten() {
             let text = Self::text(config, instance);
-            if !self.models.contains_key(text) {
-                let texts = match config.ngram_text {
-                    NgramText::Gsm8kQuestions => sources::gsm8k_questions()?,
-                    NgramText::BlimpOtherTerms => sources::blimp_other_terms(text)?,
-                };
-                let texts = texts.iter().map(String::as_str);
-                let model = ngram::Ngram::train(texts, order, config.ngram_discount);
-                self.models.insert(text, model);
+            if self.models.contains_key(text) {
+                continue;
             }
+            let model = match config.ngram_text {
+                NgramText::Gsm8kQuestions => {
+                    let questions = sources::gsm8k_questions()?;
+                    let questions = questions.iter().map(String::as_str);
+                    ngram::Ngram::train(questions, order, config.ngram_discount)
+                }
+                NgramText::BlimpOtherTerms => {
+                    if self.sentences.is_empty() {
+                        self.sentences = sources::blimp_sentences()?;
+                    }
+                    let others = self.sentences.iter().filter(|(term, _)| *term != text);
+                    let others = others.map(|(_, sentence)| sentence.as_str());
+                    ngram::Ngram::train(others, order, config.ngram_discount)
+                }
+            };
+            self.models.insert(text, model);
         }
         Ok(())
     }
@@ -162,7 +174,13 @@ impl Study for LmEvaluation {
         let shapes = configuration.iter().filter(|(field, _)| field.shape);
         let split = configuration.get("evaluation_split");
         let values = shapes.map(|(_, value)| value).chain(split);
-        values.map(|value| format!("{value:?}")).collect::<Vec<String>>().join(" ")
+        // Paradigms of a term share the model that was trained on the others.
+        let term = match configuration.get("blimp_paradigm") {
+            Some(flags::Value::Text(paradigm)) => sources::term(paradigm).unwrap_or("all"),
+            _ => "all",
+        };
+        let values = values.map(|value| format!("{value:?}")).chain([term.to_owned()]);
+        values.collect::<Vec<String>>().join(" ")
     }
 
     fn cohort_width(&self, _device: &Device) -> usize {

@@ -424,18 +424,14 @@ fn blimp(paradigm: &str) -> Result<Vec<Instance>, SourceError> {
     Ok(all)
 }
 
-/// The grammatical sentences of the paradigms of all other terms than one.
-pub(super) fn blimp_other_terms(term: &str) -> Result<Vec<String>, SourceError> {
-    let mut sentences = Vec::new();
-    let all = blimp("all")?;
-    // Paradigms come one after the other, with 1,000 pairs each.
-    for ((_, of), pairs) in PARADIGMS.iter().zip(all.chunks(1000)) {
-        if *of != term {
-            let good = pairs.iter().filter_map(|pair| pair.references.first());
-            sentences.extend(good.map(|sentence| sentence.text.clone()));
-        }
-    }
-    Ok(sentences)
+/// Every grammatical sentence of BLiMP with its linguistic term.
+pub(super) fn blimp_sentences() -> Result<Vec<(&'static str, String)>, SourceError> {
+    let pairs = blimp("all")?.into_iter();
+    let sentence = |mut pair: Instance| {
+        let term = term_of(&pair)?;
+        (!pair.references.is_empty()).then(|| (term, pair.references.swap_remove(0).text))
+    };
+    Ok(pairs.filter_map(sentence).collect())
 }
 
 /// The term of an instance of BLiMP.
@@ -495,8 +491,12 @@ fn sample(
         answered.as_str().filter(|_| arguments.len() == 1)
     {
         let targets = target.as_array().map_or_else(|| vec![target], |all| all.iter().collect());
+        // GSM8K's targets hold the whole solution; what follows its marker is the answer.
+        let answer = |text: String| {
+            text.rsplit_once("####").map_or(text.clone(), |(_, answer)| answer.trim().to_owned())
+        };
         let references =
-            targets.into_iter().map(|text| Reference { text: plain(text), correct: true });
+            targets.into_iter().map(|text| Reference { text: answer(plain(text)), correct: true });
         let recorded = Recorded::Completion {
             prompt: prompts[0].clone(),
             text: text.to_owned(),

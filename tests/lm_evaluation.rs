@@ -1,0 +1,351 @@
+//! Evaluations of language models against what was published with the answers.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use ceteris::data::Presence;
+use ceteris::studies::{CohortContext, CohortOutcome, Device, Study, StudyError, find};
+use ceteris::study::{Plan, StudyFile, plan};
+use polars::prelude::DataFrame;
+use serde_json::Value;
+
+fn study() -> &'static dyn Study {
+    find("lm-evaluation").unwrap()
+}
+
+/// Whether a data set is here; says that the test is skipped where it is not.
+fn present(name: &str) -> bool {
+    let sets = study().data().iter().filter(|set| set.name == name);
+    let here = sets
+        .flat_map(|set| set.presence())
+        .all(|(_, presence)| matches!(presence, Presence::Here(_)));
+    if !here {
+        eprintln!("skipped: no {name}; `ceteris data` says where to get it");
+    }
+    here
+}
+
+/// The folder of HELM's published data, where its files are.
+fn folder() -> std::path::PathBuf {
+    let folders = ceteris::data::folders().into_iter().map(|folder| folder.join("helm"));
+    folders.into_iter().find(|folder| folder.is_dir()).unwrap()
+}
+
+fn planned(replicates: usize, rest: &str) -> Plan {
+    let text = format!(
+        "[study]\nkind = \"lm-evaluation\"\nname = \"t\"\nseed = 5\nreplicates = {replicates}\n{rest}"
+    );
+    plan(StudyFile::parse("t.toml", &text).unwrap_or_else(|mistakes| panic!("{mistakes}")))
+}
+
+/// Runs all of a plan as one cohort, or one run at a time.
+fn outcome(plan: &Plan, runs: &[usize]) -> Result<CohortOutcome, StudyError> {
+    let runs: Vec<_> = runs.iter().map(|run| &plan.runs[*run]).collect();
+    let context = CohortContext {
+        study_seed: plan.file.seed,
+        device: Device::Cpu,
+        threads: 1,
+        stop: &AtomicBool::new(false),
+        progress: &|_| {},
+        checkpoints: None,
+    };
+    study().run_cohort(&runs, &context)
+}
+
+fn whole(plan: &Plan) -> CohortOutcome {
+    outcome(plan, &(0..plan.runs.len()).collect::<Vec<_>>()).unwrap()
+}
+
+/// The first run of a plan by itself.
+fn alone(rest: &str) -> CohortOutcome {
+    outcome(&planned(1, rest), &[0]).unwrap()
+}
+
+fn metric(outcome: &CohortOutcome, run: usize, name: &str) -> Option<f64> {
+    let place = study().metrics().iter().position(|metric| metric.name == name).unwrap();
+    outcome.runs[run].metrics[place]
+}
+
+fn table<'a>(outcome: &'a CohortOutcome, name: &str) -> &'a DataFrame {
+    let place = study().tables().iter().position(|table| table.name == name).unwrap();
+    &outcome.tables[place]
+}
+
+fn texts(frame: &DataFrame, column: &str) -> Vec<String> {
+    let column = frame.column(column).unwrap().str().unwrap();
+    column.iter().map(|text| text.unwrap().to_owned()).collect()
+}
+
+fn floats(frame: &DataFrame, column: &str) -> Vec<Option<f64>> {
+    frame.column(column).unwrap().f64().unwrap().iter().collect()
+}
+
+const MEASURES: [&str; 5] = [
+    "exact_match",
+    "quasi_exact_match",
+    "prefix_exact_match",
+    "quasi_prefix_exact_match",
+    "f1_score",
+];
+
+/// HELM's statistics of the measures above, as (name, split, mean), perturbed ones left out.
+fn statistics(stats: &Value) -> Vec<(&str, &str, f64)> {
+    let all =
+        stats.as_array().unwrap().iter().filter(|stat| stat["name"]["perturbation"].is_null());
+    all.filter_map(|stat| {
+        let name = stat["name"]["name"].as_str()?;
+        let known = MEASURES.contains(&name);
+        known.then(|| {
+            (name, stat["name"]["split"].as_str().unwrap(), stat["mean"].as_f64().unwrap())
+        })
+    })
+    .collect()
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[test]
+fn all_113_values_of_recorded_helm_runs_come_out() {
+    if !present("helm-raw-runs") {
+        return;
+    }
+    let runs = [
+        (
+            "helm-mmlu-philosophy",
+            "mmlu-subject=philosophy,method=multiple_choice_joint,model=openai_gpt2",
+        ),
+        (
+            "helm-hellaswag",
+            "commonsense-dataset=hellaswag,method=multiple_choice_joint,model=eleutherai_pythia-1b-v0",
+        ),
+        ("helm-narrative-qa", "narrative_qa-model=openai_gpt2"),
+    ];
+    let mut compared = 0;
+    for (task, name) in runs {
+        let folder = folder().join("raw_runs").join(name);
+        let base = format!("[base]\nlanguage_model = \"recorded\"\nevaluation_task = \"{task}\"\n");
+        let found = alone(&base);
+        let instances = table(&found, "instances");
+        let ids = texts(instances, "instance_id");
+        let per_instance = json(&folder.join("per_instance_stats.json"));
+        assert_eq!(per_instance.as_array().unwrap().len(), ids.len());
+        for published in per_instance.as_array().unwrap() {
+            let id = published["instance_id"].as_str().unwrap();
+            let row = ids.iter().position(|known| known == id).unwrap();
+            for (measure, _, mean) in statistics(&published["stats"]) {
+                let ours = floats(instances, measure)[row].unwrap();
+                assert!((ours - mean).abs() <= 1e-12, "{name} {id} {measure}: {ours}, {mean}");
+                compared += 1;
+            }
+        }
+        for (measure, split, mean) in statistics(&json(&folder.join("stats.json"))) {
+            let found = alone(&format!("{base}evaluation_split = \"{split}\"\n"));
+            let ours = metric(&found, 0, measure).unwrap();
+            assert!((ours - mean).abs() <= 1e-12, "{name} {split} {measure}: {ours}, {mean}");
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 113);
+}
+
+#[test]
+fn helm_reads_missing_log_probabilities_as_certainty_and_we_do_not() {
+    if !present("helm-raw-runs") {
+        return;
+    }
+    let base = "[base]\nlanguage_model = \"recorded\"\nevaluation_task = \"helm-hellaswag\"\n";
+    assert_eq!(metric(&alone(base), 0, "confidence"), None);
+    let helm = alone(&format!("{base}zero_log_probability = \"certain\"\n"));
+    // max_prob of stats.json; three of ten answers are right, so that the error is 0.7.
+    assert_eq!(metric(&helm, 0, "confidence"), Some(1.0));
+    assert!((metric(&helm, 0, "ece_10_bin").unwrap() - 0.7).abs() < 1e-12);
+    // inference_runtime and num_output_tokens of stats.json.
+    assert!((metric(&helm, 0, "request_seconds").unwrap() - 14.876_816_749_572_754).abs() < 1e-12);
+    assert_eq!(metric(&helm, 0, "output_tokens"), Some(1.0));
+}
+
+#[test]
+fn all_5276_flags_of_gsm8k_come_out() {
+    if !present("gsm8k-solutions") {
+        return;
+    }
+    let path = folder().join("gsm8k_openai/example_model_solutions.jsonl");
+    let text = std::fs::read_to_string(path).unwrap();
+    let published: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let systems = [
+        ("gsm8k-6b-finetuning", "6b_finetuning", 0.2168),
+        ("gsm8k-6b-verification", "6b_verification", 0.3904),
+        ("gsm8k-175b-finetuning", "175b_finetuning", 0.3472),
+        ("gsm8k-175b-verification", "175b_verification", 0.5625),
+    ];
+    let mut agreed = 0;
+    for (model, system, accuracy) in systems {
+        let found = alone(&format!(
+            "[base]\nevaluation_task = \"gsm8k\"\nlanguage_model = \"{model}\"\n\
+             answer_extraction = \"last-number\"\nanswer_normalization = \"number\"\n"
+        ));
+        let scores = floats(table(&found, "instances"), "score");
+        for (score, line) in scores.iter().zip(&published) {
+            let flag = line[system]["is_correct"].as_bool().unwrap();
+            assert_eq!(*score, Some(if flag { 1.0 } else { 0.0 }), "{line}");
+            agreed += 1;
+        }
+        let score = metric(&found, 0, "score").unwrap();
+        assert!((score - accuracy).abs() <= 0.000_05 + 1e-9, "{system}: {score}");
+    }
+    assert_eq!(agreed, 5276);
+}
+
+#[test]
+fn replicates_are_disjoint_parts_and_width_shows_nowhere() {
+    if !present("gsm8k-solutions") {
+        return;
+    }
+    let rest = "[base]\nevaluation_parts = 4\n[factors]\nanswer_extraction = [\"marker\", \"first-number\"]\n";
+    let plan = planned(4, rest);
+    let together = whole(&plan);
+    let mut of_replicate: BTreeMap<u64, BTreeSet<String>> = BTreeMap::new();
+    for run in 0..plan.runs.len() {
+        let single = outcome(&plan, &[run]).unwrap();
+        assert_eq!(single.runs[0].metrics, together.runs[run].metrics);
+        let ids = texts(table(&single, "instances"), "instance_id").into_iter().collect();
+        // Both arms have the same questions in a replicate.
+        let known =
+            of_replicate.entry(plan.runs[run].replicate).or_insert_with(|| BTreeSet::clone(&ids));
+        assert_eq!(*known, ids);
+    }
+    let sizes: Vec<usize> = of_replicate.values().map(BTreeSet::len).collect();
+    // 1319 = 4 · 329 + 3
+    assert_eq!(sizes, [330, 330, 330, 329]);
+    let all: BTreeSet<&String> = of_replicate.values().flatten().collect();
+    assert_eq!(all.len(), 1319);
+
+    let plan = planned(3, "[base]\nevaluation_parts = 2\n");
+    let error = outcome(&plan, &[2]).unwrap_err().to_string();
+    assert!(error.contains("replicate 2 has no questions"), "{error}");
+}
+
+#[test]
+fn ties_decide_a_fifth_of_what_single_words_score_on_blimp() {
+    if !present("blimp") || !present("gsm8k-solutions") {
+        return;
+    }
+    let plan = planned(
+        1,
+        "[base]\nevaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\nngram_order = 1\n\
+         blimp_paradigm = \"principle_A_reconstruction\"\n\
+         [factors]\nchoice_ties = [\"share\", \"first\", \"wrong\"]\n",
+    );
+    let found = whole(&plan);
+    let scores = [0, 1, 2].map(|run| metric(&found, run, "score").unwrap());
+    let [share, first, wrong] = scores;
+    // Ties count one half, one and nothing.
+    assert!((share - (first + wrong) / 2.0).abs() < 1e-12, "{scores:?}");
+    let requests = table(&found, "requests");
+    assert_eq!(requests.height(), 3 * 2000);
+    assert_eq!(requests.column("log_probability").unwrap().null_count(), 0);
+}
+
+#[test]
+fn published_means_of_blimp_are_means_of_its_67_paradigms() {
+    if !present("blimp") {
+        return;
+    }
+    let text = std::fs::read_to_string(folder().join("blimp/models_summary.jsonl")).unwrap();
+    let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // models_summary.jsonl, the row "overall" of the term "overall", to four digits.
+    for (model, overall) in [("ngram", 0.6124), ("lstm", 0.6981), ("txl", 0.6963), ("gpt2", 0.8302)]
+    {
+        let paradigms = rows.iter().filter(|row| row["UID"] != "overall");
+        let values: Vec<f64> = paradigms.map(|row| row[model].as_f64().unwrap()).collect();
+        assert_eq!(values.len(), 67);
+        let mean = analysis::mean(&values).unwrap();
+        assert!((mean - overall).abs() <= 0.000_05 + 1e-9, "{model}: {mean}");
+    }
+    // Every paradigm that has a published number is one of ours.
+    for row in rows.iter().filter(|row| row["UID"] != "overall") {
+        let uid = row["UID"].as_str().unwrap();
+        let base = "evaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\n";
+        planned(1, &format!("[base]\n{base}blimp_paradigm = \"{uid}\"\n"));
+    }
+}
+
+/// Two documents of a generation task under two filters, and one of a multiple-choice task, in the form
+/// in which lm-evaluation-harness 0.4.9 writes them.
+const GENERATED: &str = r#####"{"doc_id": 0, "doc": {}, "target": "#### 18", "arguments": {"gen_args_0": {"arg_0": "Q: eggs", "arg_1": {"until": ["Q:"]}}}, "resps": [["16 - 7 = 9\n#### 18"]], "filtered_resps": ["18"], "filter": "strict-match", "metrics": ["exact_match"], "exact_match": 1.0}
+{"doc_id": 0, "doc": {}, "target": "#### 18", "arguments": {"gen_args_0": {"arg_0": "Q: eggs", "arg_1": {"until": ["Q:"]}}}, "resps": [["16 - 7 = 9\n#### 18"]], "filtered_resps": ["18"], "filter": "flexible-extract", "metrics": ["exact_match"], "exact_match": 1.0}
+{"doc_id": 1, "doc": {}, "target": "#### 3", "arguments": {"gen_args_0": {"arg_0": "Q: bolts", "arg_1": {"until": ["Q:"]}}}, "resps": [["It takes 4."]], "filtered_resps": ["[invalid]"], "filter": "strict-match", "metrics": ["exact_match"], "exact_match": 0.0}
+"#####;
+const CHOSEN: &str = r#"{"doc_id": 7, "doc": {}, "target": "1", "arguments": {"gen_args_0": {"arg_0": "The sky is", "arg_1": " green and wide"}, "gen_args_1": {"arg_0": "The sky is", "arg_1": " blue"}}, "resps": [[["-8.0", "False"]], [["-6.0", "False"]]], "filtered_resps": [["-8.0", "False"], ["-6.0", "False"]], "filter": "none", "metrics": ["acc"], "acc": 1.0}
+{"doc_id": 8, "doc": {}, "target": 0, "arguments": [["Two and two make", " four"], ["Two and two make", " 5"]], "resps": [[[-5.0, false]], [[-4.0, true]]], "filtered_resps": [[-5.0, false], [-4.0, true]], "filter": "none", "metrics": ["acc"], "acc": 0.0}
+"#;
+
+fn logged(text: &str, rest: &str) -> CohortOutcome {
+    use sha2::{Digest, Sha256};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("samples_t.jsonl");
+    std::fs::write(&path, text).unwrap();
+    let sum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    alone(&format!(
+        "[base]\nevaluation_task = \"sample-log\"\nlanguage_model = \"recorded\"\n\
+         sample_log = {:?}\nsample_log_sha256 = \"{sum}\"\n{rest}",
+        path.to_str().unwrap()
+    ))
+}
+
+#[test]
+fn sample_logs_of_lm_evaluation_harness_are_read() {
+    // The first target holds a marker, too, and what follows it is the reference.
+    let rest = "answer_extraction = \"marker\"\nanswer_normalization = \"number\"\n";
+    let found = logged(GENERATED, rest);
+    assert_eq!(floats(table(&found, "instances"), "score"), [Some(1.0), Some(0.0)]);
+    assert_eq!(texts(table(&found, "requests"), "prompt"), ["Q: eggs", "Q: bolts"]);
+    assert_eq!(metric(&found, 0, "answered"), Some(0.5));
+
+    // Both log probabilities as the harness wrote them, and its acc.
+    let found = logged(CHOSEN, "choice_ties = \"first\"\n");
+    assert_eq!(floats(table(&found, "instances"), "score"), [Some(1.0), Some(0.0)]);
+    let log_probabilities = floats(table(&found, "requests"), "log_probability");
+    assert_eq!(log_probabilities, [-8.0, -6.0, -5.0, -4.0].map(Some));
+    // Divided by bytes the first is -8 / 15 against -6 / 5, the second -5 / 5 against -4 / 2.
+    let found = logged(CHOSEN, "choice_length = \"bytes\"\n");
+    assert_eq!(floats(table(&found, "instances"), "score"), [Some(0.0), Some(1.0)]);
+}
+
+#[test]
+fn a_changed_sample_log_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("samples_t.jsonl");
+    std::fs::write(&path, CHOSEN).unwrap();
+    let rest = format!(
+        "[base]\nevaluation_task = \"sample-log\"\nlanguage_model = \"recorded\"\n\
+         sample_log = {:?}\nsample_log_sha256 = \"{}\"\n",
+        path.to_str().unwrap(),
+        "0".repeat(64)
+    );
+    let error = outcome(&planned(1, &rest), &[0]).unwrap_err().to_string();
+    assert!(error.contains("not that in `sample_log_sha256`"), "{error}");
+}
+
+#[test]
+fn what_does_not_fit_is_said_before_anything_runs() {
+    let refused = |rest: &str| {
+        let text = format!(
+            "[study]\nkind = \"lm-evaluation\"\nname = \"t\"\nseed = 5\nreplicates = 1\n[base]\n{rest}"
+        );
+        StudyFile::parse("t.toml", &text).unwrap_err().to_string()
+    };
+    let error = refused("evaluation_task = \"blimp\"\n");
+    assert!(error.contains("there are no answers of gsm8k-6b-finetuning to blimp"), "{error}");
+    assert!(error.contains("choose ngram"), "{error}");
+    let error = refused(
+        "evaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\nblimp_paradigm = \"adjunct_iland\"\n",
+    );
+    assert!(error.contains("did you mean \"adjunct_island\"?"), "{error}");
+    let error = refused("evaluation_task = \"sample-log\"\nlanguage_model = \"recorded\"\n");
+    assert!(error.contains("no sample log is named"), "{error}");
+}
