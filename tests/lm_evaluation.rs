@@ -349,3 +349,42 @@ fn what_does_not_fit_is_said_before_anything_runs() {
     let error = refused("evaluation_task = \"sample-log\"\nlanguage_model = \"recorded\"\n");
     assert!(error.contains("no sample log is named"), "{error}");
 }
+
+fn leaderboard(arguments: &[&str]) -> String {
+    let output = assert_cmd::Command::new(env!("CARGO_BIN_EXE_ceteris"))
+        .arg("leaderboard")
+        .args(arguments)
+        .output()
+        .unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    String::from_utf8(text).unwrap()
+}
+
+#[test]
+fn published_tables_are_aggregated_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let (table, made) = (folder.path().join("board.tsv"), folder.path().join("made.csv"));
+    // Two scenarios; c has no result on the second, and the file ends with an empty line.
+    let text = "Model\tPublished\tQA - EM\tQA - ECE\na\t0.75\t0.9\t0.2\nb\t0.75\t0.5\t0.1\nc\t0\t0.4\t-\n\n";
+    std::fs::write(&table, text).unwrap();
+    let (table, made) = (table.to_str().unwrap(), made.to_str().unwrap());
+    let common = [table, "--beside", "Published", "--lower-is-better", "QA - ECE", "--out", made];
+    assert_eq!(leaderboard(&common), "");
+    let read = std::fs::read_to_string(made).unwrap();
+    let cells: Vec<Vec<&str>> = read.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    // a: 1 and 0; b: 1/2 and 1; c: 0.
+    let estimates: Vec<&str> = cells.iter().map(|row| row[2]).collect();
+    assert_eq!(estimates, ["0.5", "0.75", "0.0"]);
+    let published: Vec<&str> = cells.iter().filter_map(|row| row.last().copied()).collect();
+    assert_eq!(published, ["0.75", "0.75", "0.0"]);
+    // Without a's result on the first scenario b wins everything.
+    let with = [&common[..], &["--exclude", "a=QA - E"]].concat();
+    assert_eq!(leaderboard(&with), "");
+    let read = std::fs::read_to_string(made).unwrap();
+    assert!(read.lines().any(|line| line.starts_with("b,1,1.0,")), "{read}");
+
+    let error = leaderboard(&[table, "--beside", "Publish"]);
+    assert!(error.contains("no scenario \"Publish\"; did you mean \"Published\"?"), "{error}");
+    let error = leaderboard(&[table, "--exclude", "z=QA - EM", "--beside", "Published"]);
+    assert!(error.contains("has no group `z`"), "{error}");
+}

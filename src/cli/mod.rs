@@ -21,6 +21,7 @@ pub mod envs;
 pub mod export;
 pub mod flags;
 mod frame;
+pub mod leaderboard;
 pub mod merge;
 mod output;
 pub mod plan;
@@ -63,6 +64,8 @@ enum Command {
     Merge(merge::MergeArgs),
     /// Compare two results directories arm by arm
     Compare(compare::CompareArgs),
+    /// Aggregate a published table of models by scenarios: win rates, means, coverage
+    Leaderboard(leaderboard::LeaderboardArgs),
     #[command(about = "Say where results come from: a paragraph and BibTeX with hashes")]
     Cite(cite::CiteArgs),
     #[command(about = "Write results as an RO-Crate, a folder or a zip file with checksums")]
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::execute(args, out),
         Command::Merge(args) => merge::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Compare(args) => compare::execute(args, out).map(|()| ExitCode::SUCCESS),
+        Command::Leaderboard(args) => leaderboard::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Cite(args) => cite::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Export(args) => export::execute(args, out).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::execute(args, out),

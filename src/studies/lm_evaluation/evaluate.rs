@@ -1,8 +1,11 @@
 //! From questions to scores: which questions a run has, what is asked, what comes out.
 
-use analysis::{Bootstrap, CalibrationColumns, CalibrationOptions, calibration, standard_error};
+use analysis::{
+    Binning, Bootstrap, CalibrationColumns, CalibrationOptions, calibration, reliability,
+    standard_error,
+};
 use envs::{Purpose, Streams};
-use polars::prelude::{DataFrame, PolarsError, df};
+use polars::prelude::{DataFrame, DataType, PolarsError, df};
 use rand::seq::SliceRandom;
 
 use super::answers;
@@ -174,7 +177,8 @@ fn ask(instance: &Instance, config: &EvaluationConfig, model: &Ngram) -> (Vec<Re
     let question = match (config.choice_adapter, instance.input.is_empty()) {
         (_, true) => String::new(),
         (ChoiceAdapter::Joint, false) => joint(instance),
-        _ => format!("Question: {}\nAnswer:", instance.input),
+        // Options continue the question, as in HELM's separate adapters.
+        _ => instance.input.clone(),
     };
     let mut requests = Vec::new();
     let mut scores = Vec::new();
@@ -261,11 +265,28 @@ fn chosen<'a>(
     }
 }
 
-/// Calibration of a run; `None` where no question has a confidence.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+/// Calibration of a run.
+#[derive(Debug, Default)]
 pub(super) struct Calibration {
+    /// `None` where no question has a confidence.
     pub ece: Option<f64>,
+    /// The same.
     pub brier: Option<f64>,
+    /// The bins of a reliability diagram; none where no question has a confidence.
+    pub bins: Vec<Bin>,
+}
+
+/// A bin of a reliability diagram.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Bin {
+    /// Its edges.
+    pub low: f64,
+    pub high: f64,
+    pub questions: u64,
+    /// Mean confidence; `None` where the bin is empty, as the next.
+    pub confidence: Option<f64>,
+    /// Share of right answers.
+    pub accuracy: Option<f64>,
 }
 
 /// Compares confidences with outcomes.
@@ -296,19 +317,37 @@ pub(super) fn calibrated(
         let row = measures.iter().position(|measure| measure == Some(name));
         Ok(row.and_then(|row| table.column("estimate").ok()?.f64().ok()?.get(row)))
     };
-    Ok(Calibration { ece: measure("ece")?, brier: measure("brier")? })
+    // Bins of equal width lie at the same places in every run.
+    let width =
+        CalibrationOptions { binning: Binning::EqualWidth, ..CalibrationOptions::default() };
+    let table = reliability(&frame, columns, &width, 0.95)?;
+    let number = |name: &str| -> Result<Vec<Option<f64>>, PolarsError> {
+        Ok(table.column(name)?.cast(&DataType::Float64)?.f64()?.iter().collect())
+    };
+    let counts: Vec<Option<u64>> =
+        table.column("n")?.cast(&DataType::UInt64)?.u64()?.iter().collect();
+    let edges = number("low")?.into_iter().zip(number("high")?);
+    let means = number("confidence")?.into_iter().zip(number("accuracy")?);
+    let bins = edges.zip(counts).zip(means).map(|(((low, high), questions), means)| Bin {
+        low: low.unwrap_or(f64::NAN),
+        high: high.unwrap_or(f64::NAN),
+        questions: questions.unwrap_or(0),
+        confidence: means.0,
+        accuracy: means.1,
+    });
+    Ok(Calibration { ece: measure("ece")?, brier: measure("brier")?, bins: bins.collect() })
 }
 
 /// Metrics of a run, in the order of [`super::tables::METRICS`].
 pub(super) fn metrics(
     evaluated: &[Evaluated<'_>],
+    calibration: &Calibration,
 ) -> Result<Vec<Option<f64>>, Box<dyn std::error::Error + Send + Sync>> {
     let mean_of = |pick: fn(&Evaluated<'_>) -> Option<f64>| {
         let values: Vec<f64> = evaluated.iter().filter_map(pick).collect();
         analysis::mean(&values)
     };
     let scores: Vec<f64> = evaluated.iter().map(|question| question.score).collect();
-    let calibration = calibrated(evaluated)?;
     let sum_of = |pick: fn(&Request) -> Option<f64>| -> Option<f64> {
         let all = evaluated.iter().flat_map(|question| &question.requests);
         let found: Vec<f64> = all.filter_map(pick).collect();
@@ -342,7 +381,9 @@ fn bits_per_byte(evaluated: &[Evaluated<'_>]) -> Option<f64> {
         for (option, number) in question.instance.references.iter().zip(0..) {
             let request =
                 question.requests.iter().find(|request| request.reference == Some(number));
-            if let Some(request) = request.filter(|_| option.correct)
+            // A letter is not the option.
+            let whole = |request: &&Request| option.correct && request.completion == option.text;
+            if let Some(request) = request.filter(whole)
                 && let Some(log_probability) = request.log_probability
             {
                 sum += log_probability;

@@ -241,12 +241,13 @@ impl Study for LmEvaluation {
                     evaluate::evaluate(instance, config, model)
                 })
                 .collect();
-            let metrics = evaluate::metrics(&evaluated).map_err(failed)?;
+            let calibration = evaluate::calibrated(&evaluated).map_err(failed)?;
+            let metrics = evaluate::metrics(&evaluated, &calibration).map_err(failed)?;
             let requests = evaluated.iter().map(|question| question.requests.len() as u64).sum();
             let headline = metrics.first().copied().flatten();
             (context.progress)(Progress { steps: requests, headline });
             outcomes.push(RunOutcome { status: RunStatus::Finished, metrics });
-            all.push((*run, evaluated));
+            all.push(tables::Rows { run: *run, questions: evaluated, bins: calibration.bins });
         }
         let tables = tables::frames(&all).map_err(failed)?;
         Ok(CohortOutcome { runs: outcomes, tables })
@@ -257,6 +258,12 @@ impl Study for LmEvaluation {
     }
 
     fn views(&self) -> &'static [CurveView] {
-        &[]
+        &[CurveView {
+            table: "reliability",
+            x: "bin_middle",
+            x_label: "confidence",
+            y: "accuracy",
+            y_label: "share of right answers",
+        }]
     }
 }

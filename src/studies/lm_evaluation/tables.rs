@@ -2,7 +2,7 @@
 
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::evaluate::{Evaluated, Request};
+use super::evaluate::{Bin, Evaluated, Request};
 use super::{Column, ColumnType, Run, Table, Tolerance};
 use ColumnType::{Float64, Text, UInt32, UInt64};
 
@@ -159,13 +159,80 @@ pub(super) const TABLES: &[Table] = &[
             ),
         ],
     },
+    Table {
+        name: "reliability",
+        row: "one bin of confidences of one run; none where no question has a confidence",
+        key: &["run_id", "bin"],
+        reproducible: true,
+        tolerance: ROUNDING,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            column("bin", UInt32, "", "its number, from zero; ten of equal width"),
+            column("bin_middle", Float64, "", "the confidence in its middle"),
+            column("questions", UInt64, "", "questions in it"),
+            column(
+                "mean_confidence",
+                Float64,
+                "",
+                "their mean confidence; null where there are none",
+            ),
+            column(
+                "accuracy",
+                Float64,
+                "",
+                "the share of them that is right; null where there are none",
+            ),
+        ],
+    },
 ];
 
+/// What a run leaves.
+pub(super) struct Rows<'a> {
+    pub run: &'a Run,
+    pub questions: Vec<Evaluated<'a>>,
+    pub bins: Vec<Bin>,
+}
+
+/// The first columns of every table.
+fn identity(runs: &[&Run]) -> Vec<Series> {
+    let text = |pick: fn(&Run) -> &str| runs.iter().map(|run| pick(run)).collect::<Vec<&str>>();
+    vec![
+        Series::new("run_id".into(), text(|run| run.id.as_ref())),
+        Series::new("arm".into(), text(|run| run.arm.as_str())),
+        Series::new("replicate".into(), runs.iter().map(|run| run.replicate).collect::<Vec<u64>>()),
+    ]
+}
+
+fn reliability(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
+    let bins: Vec<(&Run, u32, &Bin)> = runs
+        .iter()
+        .flat_map(|rows| (0..).zip(&rows.bins).map(move |(number, bin)| (rows.run, number, bin)))
+        .collect();
+    let mut columns = identity(&bins.iter().map(|(run, ..)| *run).collect::<Vec<&Run>>());
+    let all = || bins.iter().map(|(.., bin)| *bin);
+    columns.extend([
+        Series::new("bin".into(), bins.iter().map(|(_, number, _)| *number).collect::<Vec<u32>>()),
+        Series::new(
+            "bin_middle".into(),
+            all().map(|bin| f64::midpoint(bin.low, bin.high)).collect::<Vec<f64>>(),
+        ),
+        Series::new("questions".into(), all().map(|bin| bin.questions).collect::<Vec<u64>>()),
+        Series::new(
+            "mean_confidence".into(),
+            all().map(|bin| bin.confidence).collect::<Vec<Option<f64>>>(),
+        ),
+        Series::new("accuracy".into(), all().map(|bin| bin.accuracy).collect::<Vec<Option<f64>>>()),
+    ]);
+    DataFrame::new(bins.len(), columns)
+}
+
 /// Frames of [`TABLES`], in their order.
-pub(super) fn frames(runs: &[(&Run, Vec<Evaluated<'_>>)]) -> PolarsResult<Vec<DataFrame>> {
+pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
     let questions: Vec<(&Run, u32, &Evaluated<'_>)> = runs
         .iter()
-        .flat_map(|(run, questions)| (0..).zip(questions).map(|(at, of)| (*run, at, of)))
+        .flat_map(|rows| (0..).zip(&rows.questions).map(move |(at, of)| (rows.run, at, of)))
         .collect();
     let requests: Vec<(&Run, u32, u32, &Request)> = questions
         .iter()
@@ -173,25 +240,10 @@ pub(super) fn frames(runs: &[(&Run, Vec<Evaluated<'_>>)]) -> PolarsResult<Vec<Da
             (0..).zip(&of.requests).map(|(number, of)| (*run, *at, number, of))
         })
         .collect();
-    let identity = |runs: &[&Run], instances: Vec<u32>| {
-        vec![
-            Series::new(
-                "run_id".into(),
-                runs.iter().map(|run| run.id.as_ref()).collect::<Vec<&str>>(),
-            ),
-            Series::new(
-                "arm".into(),
-                runs.iter().map(|run| run.arm.as_str()).collect::<Vec<&str>>(),
-            ),
-            Series::new(
-                "replicate".into(),
-                runs.iter().map(|run| run.replicate).collect::<Vec<u64>>(),
-            ),
-            Series::new("instance".into(), instances),
-        ]
-    };
     let of: Vec<&Run> = requests.iter().map(|(run, ..)| *run).collect();
-    let mut columns = identity(&of, requests.iter().map(|(_, at, ..)| *at).collect());
+    let mut columns = identity(&of);
+    let places: Vec<u32> = requests.iter().map(|(_, at, ..)| *at).collect();
+    columns.push(Series::new("instance".into(), places));
     let all = || requests.iter().map(|(.., request)| *request);
     columns.extend([
         Series::new("request".into(), requests.iter().map(|(_, _, n, _)| *n).collect::<Vec<u32>>()),
@@ -211,7 +263,9 @@ pub(super) fn frames(runs: &[(&Run, Vec<Evaluated<'_>>)]) -> PolarsResult<Vec<Da
     let requests = DataFrame::new(of.len(), columns)?;
 
     let of: Vec<&Run> = questions.iter().map(|(run, ..)| *run).collect();
-    let mut columns = identity(&of, questions.iter().map(|(_, at, _)| *at).collect());
+    let mut columns = identity(&of);
+    let places: Vec<u32> = questions.iter().map(|(_, at, _)| *at).collect();
+    columns.push(Series::new("instance".into(), places));
     let all = || questions.iter().map(|(.., question)| *question);
     let right = |question: &Evaluated<'_>| {
         let right = question.instance.references.iter().filter(|reference| reference.correct);
@@ -242,5 +296,5 @@ pub(super) fn frames(runs: &[(&Run, Vec<Evaluated<'_>>)]) -> PolarsResult<Vec<Da
         number("f1_score", |q| q.f1),
         Series::new("confidence".into(), all().map(|q| q.confidence).collect::<Vec<Option<f64>>>()),
     ]);
-    Ok(vec![requests, DataFrame::new(of.len(), columns)?])
+    Ok(vec![requests, DataFrame::new(of.len(), columns)?, reliability(runs)?])
 }
