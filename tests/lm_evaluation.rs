@@ -371,7 +371,8 @@ fn published_tables_are_aggregated_on_the_command_line() {
     let common = [table, "--beside", "Published", "--lower-is-better", "QA - ECE", "--out", made];
     assert_eq!(leaderboard(&common), "");
     let read = std::fs::read_to_string(made).unwrap();
-    let cells: Vec<Vec<&str>> = read.lines().skip(1).map(|line| line.split(',').collect()).collect();
+    let cells: Vec<Vec<&str>> =
+        read.lines().skip(1).map(|line| line.split(',').collect()).collect();
     // a: 1 and 0; b: 1/2 and 1; c: 0.
     let estimates: Vec<&str> = cells.iter().map(|row| row[2]).collect();
     assert_eq!(estimates, ["0.5", "0.75", "0.0"]);

@@ -87,9 +87,8 @@ impl From<TiesArg> for Ties {
 }
 
 fn exclusion(text: &str) -> Result<(String, String), String> {
-    let parts = text.split_once('=').filter(|(model, scenario)| {
-        !model.is_empty() && !scenario.is_empty()
-    });
+    let parts =
+        text.split_once('=').filter(|(model, scenario)| !model.is_empty() && !scenario.is_empty());
     let (model, scenario) = parts.ok_or("expected MODEL=SCENARIO")?;
     Ok((model.to_owned(), scenario.to_owned()))
 }
@@ -166,7 +165,8 @@ fn read(args: &LeaderboardArgs) -> Result<DataFrame, Box<dyn Error + Send + Sync
     let bytes =
         std::fs::read(&args.file).map_err(|error| format!("cannot read {shown}: {error}"))?;
     let nulls = NullValues::AllColumns(vec!["-".into(), "".into()]);
-    let options = CsvParseOptions::default().with_separator(separator).with_null_values(Some(nulls));
+    let options =
+        CsvParseOptions::default().with_separator(separator).with_null_values(Some(nulls));
     let table = CsvReadOptions::default()
         .with_has_header(true)
         .with_infer_schema_length(None)
