@@ -245,6 +245,14 @@ fn ties_decide_a_fifth_of_what_single_words_score_on_blimp() {
     let [share, first, wrong] = scores;
     // Ties count one half, one and nothing.
     assert!((share - (first + wrong) / 2.0).abs() < 1e-12, "{scores:?}");
+    // A tie is neither right nor wrong, so that calibration leaves it out.
+    let ties =
+        floats(table(&found, "instances"), "score").iter().filter(|s| **s == Some(0.5)).count();
+    assert!(ties > 0);
+    let bins = table(&found, "reliability");
+    let counted: u64 =
+        bins.column("questions").unwrap().u64().unwrap().iter().take(10).flatten().sum();
+    assert_eq!(counted as usize, 1000 - ties);
     let requests = table(&found, "requests");
     assert_eq!(requests.height(), 3 * 2000);
     assert_eq!(requests.column("log_probability").unwrap().null_count(), 0);

@@ -147,11 +147,12 @@ flags::levels! {
 }
 
 flags::levels! {
-    /// What confidences are compared with. Partial credit counts as wrong.
+    /// What confidences are compared with.
     pub enum CalibrationOutcome {
-        /// The score of the run.
+        /// The score of the run. Questions with partial credit are neither right nor wrong and are left
+        /// out.
         Score = "score",
-        /// The exact match, whatever the score (HELM).
+        /// The exact match rounded down, whatever the score (HELM): ties between options count as wrong.
         ExactMatch = "exact-match",
     }
 }

@@ -43,8 +43,9 @@ pub(super) struct Evaluated<'a> {
     pub quasi_prefix_exact_match: f64,
     pub f1: f64,
     pub confidence: Option<f64>,
-    /// Whether the answer counts as right where confidences are compared with outcomes.
-    pub outcome: bool,
+    /// Whether the answer is right, where confidences are compared with outcomes; `None` where it is in
+    /// part.
+    pub outcome: Option<bool>,
 }
 
 /// The questions of a replicate: its part of them, in their order. `None` where there is no such part.
@@ -162,12 +163,12 @@ fn completed<'a>(
     }
 }
 
-fn right(config: &EvaluationConfig, score: f64, exact_match: f64) -> bool {
-    let of = match config.calibration_outcome {
-        CalibrationOutcome::Score => score,
-        CalibrationOutcome::ExactMatch => exact_match,
-    };
-    of >= 1.0
+fn right(config: &EvaluationConfig, score: f64, exact_match: f64) -> Option<bool> {
+    match config.calibration_outcome {
+        CalibrationOutcome::Score if score > 0.0 && score < 1.0 => None,
+        CalibrationOutcome::Score => Some(score >= 1.0),
+        CalibrationOutcome::ExactMatch => Some(exact_match >= 1.0),
+    }
 }
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
@@ -268,11 +269,11 @@ fn chosen<'a>(
 /// Calibration of a run.
 #[derive(Debug, Default)]
 pub(super) struct Calibration {
-    /// `None` where no question has a confidence.
+    /// `None` where no question has a confidence and an outcome.
     pub ece: Option<f64>,
     /// The same.
     pub brier: Option<f64>,
-    /// The bins of a reliability diagram; none where no question has a confidence.
+    /// The bins of a reliability diagram; none where no question has both.
     pub bins: Vec<Bin>,
 }
 
@@ -293,8 +294,10 @@ pub(super) struct Bin {
 pub(super) fn calibrated(
     evaluated: &[Evaluated<'_>],
 ) -> Result<Calibration, Box<dyn std::error::Error + Send + Sync>> {
-    let known: Vec<&Evaluated<'_>> =
-        evaluated.iter().filter(|question| question.confidence.is_some()).collect();
+    let known: Vec<&Evaluated<'_>> = evaluated
+        .iter()
+        .filter(|question| question.confidence.is_some() && question.outcome.is_some())
+        .collect();
     if known.is_empty() {
         return Ok(Calibration::default());
     }
