@@ -28,8 +28,8 @@ fn present(name: &str) -> bool {
 
 /// The folder of HELM's published data, where its files are.
 fn folder() -> std::path::PathBuf {
-    let folders = ceteris::data::folders().into_iter().map(|folder| folder.join("helm"));
-    folders.into_iter().find(|folder| folder.is_dir()).unwrap()
+    let mut folders = ceteris::data::folders().into_iter().map(|folder| folder.join("helm"));
+    folders.find(|folder| folder.is_dir()).unwrap()
 }
 
 fn planned(replicates: usize, rest: &str) -> Plan {

@@ -38,10 +38,9 @@ fn numbers(text: &str, loose: bool) -> Vec<&str> {
         while is(end, in_number) {
             end += 1;
         }
-        let any_digit = bytes[first..end].iter().any(u8::is_ascii_digit);
         // Strict numbers begin with a digit and do not end with a comma.
         let fits = if loose { end > first } else { is(first, |byte| byte.is_ascii_digit()) };
-        if !fits || !(loose || any_digit) {
+        if !fits {
             at = start + 1;
             continue;
         }

@@ -29,11 +29,11 @@ flags::levels! {
         Recorded = "recorded",
         /// Recorded solutions of the 6B model of Cobbe et al., fine-tuned.
         Gsm8k6bFinetuning = "gsm8k-6b-finetuning",
-        /// Recorded solutions of their 6B model, the best of 100 by a verifier.
+        /// Recorded solutions of their 6B model, chosen by a verifier.
         Gsm8k6bVerification = "gsm8k-6b-verification",
         /// Recorded solutions of their 175B model, fine-tuned.
         Gsm8k175bFinetuning = "gsm8k-175b-finetuning",
-        /// Recorded solutions of their 175B model, the best of 100 by a verifier.
+        /// Recorded solutions of their 175B model, chosen by a verifier.
         Gsm8k175bVerification = "gsm8k-175b-verification",
         /// The built-in n-gram model, trained in the run.
         Ngram = "ngram",

@@ -3,6 +3,7 @@
 //! ablation of the evaluation is a study like any other.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering;
 
 use flags::{Field, SetError};
@@ -72,8 +73,8 @@ impl Shared {
 
     fn prepare(&mut self, config: &EvaluationConfig) -> Result<(), sources::SourceError> {
         let key = &config.blimp_paradigm;
-        if !self.instances.contains_key(key) {
-            self.instances.insert(key.clone(), sources::instances(config)?);
+        if let Entry::Vacant(place) = self.instances.entry(key.clone()) {
+            place.insert(sources::instances(config)?);
         }
         if config.language_model != LanguageModel::Ngram {
             return Ok(());
@@ -118,7 +119,58 @@ impl Study for LmEvaluation {
     fn publication(&self) -> Option<&'static Publication> {
         Some(&Publication {
             key: "liang-2023-holistic",
-            authors: &["Liang, Percy", "Bommasani, Rishi", "Lee, Tony", "others"],
+            authors: &[
+                "Liang, Percy",
+                "Bommasani, Rishi",
+                "Lee, Tony",
+                "Tsipras, Dimitris",
+                "Soylu, Dilara",
+                "Yasunaga, Michihiro",
+                "Zhang, Yian",
+                "Narayanan, Deepak",
+                "Wu, Yuhuai",
+                "Kumar, Ananya",
+                "Newman, Benjamin",
+                "Yuan, Binhang",
+                "Yan, Bobby",
+                "Zhang, Ce",
+                "Cosgrove, Christian Alexander",
+                "Manning, Christopher D",
+                "Re, Christopher",
+                "Acosta-Navas, Diana",
+                "Hudson, Drew Arad",
+                "Zelikman, Eric",
+                "Durmus, Esin",
+                "Ladhak, Faisal",
+                "Rong, Frieda",
+                "Ren, Hongyu",
+                "Yao, Huaxiu",
+                "Wang, Jue",
+                "Santhanam, Keshav",
+                "Orr, Laurel",
+                "Zheng, Lucia",
+                "Yuksekgonul, Mert",
+                "Suzgun, Mirac",
+                "Kim, Nathan",
+                "Guha, Neel",
+                "Chatterji, Niladri S.",
+                "Khattab, Omar",
+                "Henderson, Peter",
+                "Huang, Qian",
+                "Chi, Ryan Andrew",
+                "Xie, Sang Michael",
+                "Santurkar, Shibani",
+                "Ganguli, Surya",
+                "Hashimoto, Tatsunori",
+                "Icard, Thomas",
+                "Zhang, Tianyi",
+                "Chaudhary, Vishrav",
+                "Wang, William",
+                "Li, Xuechen",
+                "Mai, Yifan",
+                "Zhang, Yuhui",
+                "Koreeda, Yuta",
+            ],
             title: "Holistic Evaluation of Language Models",
             proceedings: "Transactions on Machine Learning Research",
             year: 2023,
