@@ -473,15 +473,18 @@ const MATRIX: (i32, i32) = (520, 190);
 const MATRIX_ROW: i32 = 22;
 /// Letters of a name that fit.
 const MATRIX_NAME: usize = 30;
+/// Width of a cell that has room for a decimal.
+const MATRIX_DECIMAL: i32 = 28;
 /// The largest opacity below text.
 const SHADE: f64 = 0.55;
 
 /// Draws a confusion matrix. The diagonal is grey, so that the shades are left to confusion; every share
-/// that rounds to a tenth of a percent at least is written in its cell, in percent.
+/// that does not round to zero is written in its cell, in percent.
 pub(super) fn matrix(matrix: &Matrix<'_>) -> Result<Picture, ReportError> {
     let size = i32::try_from(matrix.names.len()).unwrap_or(i32::MAX).max(1);
     picture(MATRIX.0, MATRIX_ROW * (size + 1), |area| {
         let cell = (MATRIX.0 - MATRIX.1) * SCALE / size;
+        let decimals = usize::from(cell >= MATRIX_DECIMAL * SCALE);
         let (left, row_height) = (MATRIX.1 * SCALE, MATRIX_ROW * SCALE);
         let anchored = |horizontal| {
             let vertical = plotters::style::text_anchor::VPos::Center;
@@ -516,8 +519,8 @@ pub(super) fn matrix(matrix: &Matrix<'_>) -> Result<Picture, ReportError> {
                 let corners = [(x, top), (x + cell, top + row_height)];
                 area.draw(&Rectangle::new(corners, shade)).map_err(failed)?;
                 area.draw(&Rectangle::new(corners, stroke(Ink::Grid, 1.0, 1.0))).map_err(failed)?;
-                let shown = share.map(|share| format!("{:.1}", share * 100.0));
-                if let Some(text) = shown.filter(|text| text != "0.0") {
+                let shown = share.map(|share| format!("{:.decimals$}", share * 100.0));
+                if let Some(text) = shown.filter(|text| !text.starts_with("0.0") && text != "0") {
                     write(&text, &centre, (x + cell / 2, middle)).map_err(failed)?;
                 }
             }

@@ -398,6 +398,8 @@ pub struct ConfusionView {
     pub row: &'static str,
     /// What rows are.
     pub row_label: &'static str,
+    /// Column of the row's place, a whole number; `None` orders rows by name.
+    pub order: Option<&'static str>,
     /// Column of the columns, as text; the same names as of rows.
     pub column: &'static str,
     /// What columns are.

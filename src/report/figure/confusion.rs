@@ -5,6 +5,8 @@ use super::{Body, Figure, Made, Maker, Panel, PanelSize, Panels, Section, capita
 
 /// Matrices that are drawn at most; the table has all of them.
 const MOST: usize = 12;
+/// Rows that a person can read at most.
+const MOST_NAMES: usize = 30;
 /// Confusions that a screen reader says of a matrix.
 const SAID: usize = 3;
 
@@ -15,7 +17,7 @@ impl<'a> Maker<'a, '_> {
         let (names, view) = (&confusions.names, confusions.view);
         let drawn: Vec<_> = confusions.matrices.iter().take(MOST).collect();
         // A matrix without any share is of arms without runs.
-        if drawn.is_empty() || names.is_empty() {
+        if drawn.is_empty() || names.is_empty() || names.len() > MOST_NAMES {
             return Ok(None);
         }
         let full = drawn
@@ -58,9 +60,9 @@ impl<'a> Maker<'a, '_> {
             section: Section::Confusion(place),
             title: capitalised(view.share_label),
             caption: format!(
-                "{}, in percent: rows are {}, columns {}, by the numbers of the rows; each row adds up \
-                 to 100. The diagonal is grey; other cells are shaded up to {:.1} %, and those below \
-                 0.05 % are empty. Means over the runs of an arm; arms whose matrices are equal share \
+                "{}, in percent of a row: rows are {}, columns {}, by the numbers of the rows. The \
+                 diagonal is grey; other cells are shaded up to {:.1} %, and those that round to zero \
+                 are empty. Means over the runs of an arm; arms whose matrices are equal share \
                  one.{left_out}",
                 capitalised(view.share_label),
                 view.row_label,

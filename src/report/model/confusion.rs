@@ -47,18 +47,37 @@ impl Confusions {
         table: &DataFrame,
     ) -> Result<Self, ReportError> {
         let rows = members.rows(table)?;
-        let frame =
-            members.frame(table, &rows, &[view.observer, view.row, view.column, view.share])?;
+        let mut columns = vec![view.observer, view.row, view.column, view.share];
+        columns.extend(view.order);
+        let frame = members.frame(table, &rows, &columns)?;
         let text = |column: &str| -> Result<Vec<String>, ReportError> {
             let column = frame.column(column)?.str()?;
             Ok(column.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
         };
         let (observers, from, to) = (text(view.observer)?, text(view.row)?, text(view.column)?);
         let shares = numbers(&frame, view.share)?;
-        let names: BTreeSet<&String> = from.iter().chain(&to).collect();
-        let names: Vec<String> = names.into_iter().cloned().collect();
-        let place = |name: &String| names.binary_search(name).unwrap_or_default();
+        let mut places: BTreeMap<&String, usize> = to.iter().map(|name| (name, 0)).collect();
+        let ordered = match view.order {
+            Some(order) => numbers(&frame, order)?,
+            None => vec![None; from.len()],
+        };
+        let mut keys: BTreeSet<(u64, &String)> = BTreeSet::new();
+        for (name, order) in from.iter().zip(ordered) {
+            // Places are small and not negative.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let order = order.unwrap_or_default() as u64;
+            let first = places.insert(name, usize::MAX) != Some(usize::MAX);
+            if first {
+                keys.insert((order, name));
+            }
+        }
+        let known: Vec<&String> = keys.into_iter().map(|(_, name)| name).collect();
+        let rest = places.iter().filter(|(_, place)| **place == 0).map(|(name, _)| *name);
+        let names: Vec<String> = known.into_iter().chain(rest).cloned().collect();
         let size = names.len();
+        let places: BTreeMap<&String, usize> =
+            names.iter().enumerate().map(|(place, name)| (name, place)).collect();
+        let place = |name: &String| places.get(name).copied().unwrap_or_default();
         // Sums and counts of shares by arm and observer.
         let mut sums: BTreeMap<(u64, &str), Vec<(f64, u32)>> = BTreeMap::new();
         for (row, arm) in frame.column(ARM)?.u64()?.iter().enumerate() {

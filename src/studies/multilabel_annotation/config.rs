@@ -95,7 +95,7 @@ flags::flags! {
         #[flag(group = "Data", unit = "", source = "Tsipras et al. 2020; Beyer et al. 2020", shape)]
         pub data: Source = Source::ImageNet,
         /// Which images are looked at.
-        #[flag(group = "Data", unit = "", source = "Tsipras et al. 2020, section 4")]
+        #[flag(group = "Data", unit = "", source = "Tsipras et al. 2020")]
         pub subset: Subset = Subset::Sample,
         /// Disjoint parts that the images are dealt into, class by class and at random by the study seed. Replicate r looks at part r, so that replicates differ as samples of images do and their mean is that of all images; 1 looks at every image. A study of published data cannot have more replicates than this.
         #[flag(group = "Data", unit = "", within = Within::closed(1.0, 50.0), source = "random groups, Wolter 2007")]
@@ -107,7 +107,7 @@ flags::flags! {
         #[flag(group = "Evaluation", unit = "", source = "Recht et al. 2019, predictions")]
         pub model: String = "all".to_owned(),
         /// What counts as a correct prediction.
-        #[flag(group = "Evaluation", unit = "", source = "Tsipras et al. 2020, section 4; Beyer et al. 2020")]
+        #[flag(group = "Evaluation", unit = "", source = "Tsipras et al. 2020; Beyer et al. 2020")]
         pub labels: Labels = Labels::ImageNet,
         /// Which of several labels with most main votes is the main label.
         #[flag(group = "Derived labels", unit = "", source = "release f939d1f: first-vote, found by matching its 6,761 images")]

@@ -24,6 +24,8 @@ const ORDER: u64 = 3;
 pub(super) const BINS: usize = 5;
 /// Most confused pairs that are kept.
 const PAIRS: usize = 50;
+/// Most confused pairs whose classes are looked at one by one.
+const CLASS_PAIRS: usize = 10;
 /// Votes beyond which nobody asks.
 const MOST_VOTES: u32 = 1000;
 /// Numbers of votes that a design is looked at with, beyond those that there are.
@@ -101,6 +103,11 @@ pub(super) struct Findings<'a> {
     pub(super) models: Vec<ModelRow>,
     pub(super) annotators: Confusion,
     pub(super) predictions: Confusion,
+    /// Classes of the most confused pairs, those of a pair after each other.
+    pub(super) classes: Vec<usize>,
+    /// Main votes and predictions by class.
+    pub(super) class_votes: Confusion,
+    pub(super) class_predictions: Confusion,
     pub(super) pairs: Vec<ConfusedPair>,
     pub(super) designs: Vec<DesignRow>,
     /// One for each of the study's metrics.
@@ -436,18 +443,22 @@ pub(super) fn evaluate<'a>(
     let annotators = annotator_confusion(corpus, &cases);
     let coarse = |fine: &Confusion| fine.coarser(&corpus.superclass, corpus.superclasses.len());
     let annotators_coarse = coarse(&annotators);
-    let mut predictions = Confusion::new(corpus.superclasses.len());
+    let mut class_predictions = Confusion::new(corpus.classes.len());
     let models: Vec<ModelRow> = chosen
         .iter()
-        .map(|model| model_row(corpus, model, &cases, &annotators_coarse, &mut predictions))
+        .map(|model| model_row(corpus, model, &cases, &annotators_coarse, &mut class_predictions))
         .collect();
     let pairs = confused(corpus, &cases, &class_images);
     let designs = designs(&cases, streams);
+    let class_votes = vote_confusion(corpus, &cases);
     let mut findings = Findings {
         cases,
         models,
         annotators: annotators_coarse,
-        predictions,
+        predictions: coarse(&class_predictions),
+        classes: confused_classes(corpus),
+        class_votes,
+        class_predictions,
         pairs,
         designs,
         metrics: Vec::new(),
@@ -482,6 +493,48 @@ fn annotator_confusion(corpus: &Corpus, cases: &[Case<'_>]) -> Confusion {
         }
     }
     confusion
+}
+
+/// Main votes against the given label; an image counts once, an easy one for its label.
+fn vote_confusion(corpus: &Corpus, cases: &[Case<'_>]) -> Confusion {
+    let mut confusion = Confusion::new(corpus.classes.len());
+    for case in cases {
+        let label = case.image.label as usize;
+        if case.image.partition == Some(Partition::Easy) {
+            confusion.add(label, label, 1.0);
+        }
+        for vote in &case.image.votes {
+            let weight = share(1, case.image.votes.len()).unwrap_or_default();
+            confusion.add(label, vote.main as usize, weight);
+        }
+    }
+    confusion
+}
+
+/// Classes of the most confused pairs of the whole corpus, by all of its votes and the published tie
+/// rules, so that every run of a study looks at the same ones.
+fn confused_classes(corpus: &Corpus) -> Vec<usize> {
+    let config = AnnotationConfig::default();
+    let mut class_images = vec![0.0; corpus.classes.len()];
+    let mut cases = Vec::new();
+    for (place, image) in corpus.images.iter().enumerate() {
+        if image.partition.is_some() {
+            if let Some(count) = class_images.get_mut(image.label as usize) {
+                *count += 1.0;
+            }
+            let derived = Derived::new(image, &config);
+            cases.push(Case { place, image, derived, valid: None, frequency: None });
+        }
+    }
+    let mut classes = Vec::new();
+    for pair in confused(corpus, &cases, &class_images).into_iter().take(CLASS_PAIRS) {
+        for class in [pair.first, pair.second] {
+            if !classes.contains(&class) {
+                classes.push(class);
+            }
+        }
+    }
+    classes
 }
 
 /// Pairs of classes between which main votes on images of one object are split, as shares of the
@@ -531,8 +584,8 @@ fn model_row(
         let of = |class: u32| corpus.superclass.get(class as usize).copied();
         if let (Some(from), Some(to)) = (of(case.image.label), of(predicted(case))) {
             own.add(from, to, 1.0);
-            predictions.add(from, to, 1.0);
         }
+        predictions.add(case.image.label as usize, predicted(case) as usize, 1.0);
     }
     ModelRow {
         name: model.name.clone(),

@@ -259,16 +259,30 @@ impl Study for MultilabelAnnotation {
 
     fn confusions(&self) -> &'static [ConfusionView] {
         const {
-            &[ConfusionView {
-                table: "confusion",
-                observer: "observer",
-                row: "label",
-                row_label: "superclasses of the data set's label",
-                column: "taken_for",
-                column_label: "superclasses of what observers say",
-                share: "share",
-                share_label: "what annotators and models take images of a superclass for",
-            }]
+            &[
+                ConfusionView {
+                    table: "class_confusion",
+                    observer: "observer",
+                    row: "label",
+                    row_label: "the data set's labels",
+                    order: Some("place"),
+                    column: "taken_for",
+                    column_label: "what observers say",
+                    share: "share",
+                    share_label: "classes that annotators confuse most",
+                },
+                ConfusionView {
+                    table: "confusion",
+                    observer: "observer",
+                    row: "label",
+                    row_label: "superclasses of the data set's label",
+                    order: None,
+                    column: "taken_for",
+                    column_label: "superclasses of what observers say",
+                    share: "share",
+                    share_label: "superclasses that annotators and models take images for",
+                },
+            ]
         }
     }
 }

@@ -293,6 +293,38 @@ pub(super) const TABLES: &[Table] = &[
         ],
     },
     Table {
+        name: "class_confusion",
+        row: "a run, observer and pair of classes among the most confused ones",
+        key: &["run_id", "observer", "label", "taken_for"],
+        reproducible: true,
+        tolerance: CLOSE,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            column(
+                "observer",
+                Text,
+                "",
+                "annotators (their main votes; of easy images the data set's label) or models (predictions of all models of the run)",
+            ),
+            column("label", Text, "", "the data set's label, by name and number"),
+            column("taken_for", Text, "", "what the observer says, by name and number"),
+            column(
+                "place",
+                UInt32,
+                "",
+                "place of the label, from zero: classes of the ten pairs that annotators of the whole sample confuse most, those of a pair after each other",
+            ),
+            column(
+                "share",
+                Float64,
+                "1",
+                "share of the label's images; other classes take the rest; null without any",
+            ),
+        ],
+    },
+    Table {
         name: "pairs",
         row: "a run and pair of classes, the most confused first",
         key: &["run_id", "rank"],
@@ -418,6 +450,7 @@ pub(super) fn frames(found: &[Found<'_>]) -> PolarsResult<Vec<DataFrame>> {
         models(found)?,
         images(found)?,
         confusion(found)?,
+        class_confusion(found)?,
         pairs(found)?,
         frequencies(found)?,
         design(found)?,
@@ -521,6 +554,41 @@ fn confusion(found: &[Found<'_>]) -> PolarsResult<DataFrame> {
         "label" => labels,
         "taken_for" => taken,
         "weight" => weights,
+        "share" => shares,
+    })
+}
+
+fn class_confusion(found: &[Found<'_>]) -> PolarsResult<DataFrame> {
+    let mut identity = Identity::default();
+    let (mut observers, mut labels, mut taken) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut places, mut shares) = (Vec::new(), Vec::new());
+    for one in found {
+        let findings = &one.findings;
+        // Names of ImageNet's classes are not unique.
+        let name = |class: usize| {
+            let name = one.corpus.classes.get(class).map_or("", String::as_str);
+            format!("{name} ({class})")
+        };
+        let both = [("annotators", &findings.class_votes), ("models", &findings.class_predictions)];
+        for (observer, table) in both {
+            for (place, row) in (0_u32..).zip(&findings.classes) {
+                let whole = table.row(*row);
+                for column in &findings.classes {
+                    identity.push(one.run);
+                    observers.push(observer);
+                    labels.push(name(*row));
+                    taken.push(name(*column));
+                    places.push(place);
+                    shares.push((whole > 0.0).then(|| table.weight(*row, *column) / whole));
+                }
+            }
+        }
+    }
+    identity.frame(series! {
+        "observer" => observers,
+        "label" => labels,
+        "taken_for" => taken,
+        "place" => places,
         "share" => shares,
     })
 }
