@@ -11,6 +11,8 @@ use std::path::Path;
 use analysis::replication::*;
 use ceteris::studies::dataset_replication::sources::{self, Finite};
 use common::{arg, ceteris, texts};
+use polars::df;
+use polars::prelude::ParquetWriter;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -148,6 +150,7 @@ fn the_claims_with_known_answers_are_reproduced() {
     let folder = TempDir::new().unwrap();
     for (name, expected) in [
         ("cifar10h", "Claims: 43 reproduced\n"),
+        ("imagenet-v2", "Claims: 39 reproduced\n"),
         ("cifar10.1", "Claims: 11 reproduced\n"),
         ("synthetic", "Claims: 48 reproduced\n"),
     ] {
@@ -204,8 +207,24 @@ fn own_annotations_mean_the_same_in_every_form() {
         }
     }
     for (name, text) in [("counts.csv", counts), ("votes.csv", votes), ("votes.jsonl", lines)] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    let column = |value: fn(&(&str, &str, u64, u64, [bool; 2])) -> u64| -> Vec<u64> {
+        IMAGES.iter().map(value).collect()
+    };
+    let mut table = df!(
+        "dataset" => IMAGES.map(|image| image.0),
+        "image" => IMAGES.map(|image| image.1),
+        "selected" => column(|image| image.2),
+        "total" => column(|image| image.3),
+        "correct_x" => IMAGES.map(|image| image.4[0]),
+        "correct_y" => column(|image| u64::from(image.4[1])),
+    )
+    .unwrap();
+    let parquet = fs::File::create(folder.path().join("counts.parquet")).unwrap();
+    ParquetWriter::new(parquet).finish(&mut table).unwrap();
+    for name in ["counts.csv", "votes.csv", "votes.jsonl", "counts.parquet"] {
         let data = folder.path().join(name);
-        fs::write(&data, text).unwrap();
         let out = folder.path().join(format!("{name}-results"));
         reported(&study_of(folder.path(), &data), &out);
         let table = folder.path().join(format!("{name}.summary.csv"));

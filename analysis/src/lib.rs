@@ -30,6 +30,7 @@ mod frames;
 mod leaderboard;
 mod normal;
 mod power;
+mod proportion;
 mod ranks;
 mod regression;
 pub mod replication;
@@ -74,6 +75,7 @@ pub use power::{
     Effect, PowerOptions, TTest, detectable_effect, power, power_table, sd_upper_bound,
     seeds_needed,
 };
+pub use proportion::clopper_pearson;
 pub use regression::{Boundary, RegressionColumns, RegressionOptions, Scale, predict, regress};
 pub use scores::{
     Aggregate, ProfileOf, Resampled, ScoreColumns, Scores, TaskReference, Thresholds,

@@ -1,7 +1,6 @@
 //! What a run stores.
 
-use analysis::Correlation;
-use analysis::Scale;
+use analysis::{Correlation, Scale, clopper_pearson};
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::estimate::{EstimateError, Finding};
@@ -127,6 +126,15 @@ pub(super) const TABLES: &[Table] = &[
             column("model", Text, "", "its name"),
             column("accuracy_v1", Float64, "%", "its accuracy on the reference"),
             column("accuracy_v2", Float64, "%", "its accuracy on the replication"),
+            column(
+                "accuracy_v1_low",
+                Float64,
+                "%",
+                "lower end of its 95 % Clopper-Pearson interval; null where images are not counted",
+            ),
+            column("accuracy_v1_high", Float64, "%", "upper end of that interval"),
+            column("accuracy_v2_low", Float64, "%", "the same of the accuracy on the replication"),
+            column("accuracy_v2_high", Float64, "%", "upper end of that interval"),
             column("accuracy_adjusted", Float64, "%", "the estimate; null where no bin is shared"),
             column("gap_raw", Float64, "pp", "accuracy on V1 minus that on V2"),
             column("gap_left", Float64, "pp", "accuracy on V1 minus the estimate"),
@@ -339,9 +347,26 @@ fn model_rows(rows: &mut Rows, run: usize, found: &Finding) -> Result<(), Estima
         let v1 = 100.0 * found.reference[place];
         let v2 = 100.0 * found.replication[place];
         let adjusted = found.adjusted[place].map(|share| 100.0 * share);
+        let interval = |share: f64, images: Option<usize>| {
+            let Some(images) = images else { return Ok([None; 2]) };
+            // A share of whole images, far below 2^53.
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let right = (share * whole(images)).round() as u64;
+            let ends = clopper_pearson(right, images as u64, 0.95)?;
+            Ok::<_, EstimateError>([
+                ends.map(|ends| 100.0 * ends.low),
+                ends.map(|ends| 100.0 * ends.high),
+            ])
+        };
+        let ends_v1 = interval(found.reference[place], found.images.map(|images| images.0))?;
+        let ends_v2 = interval(found.replication[place], found.images.map(|images| images.1))?;
         let numbers = [
             Some(v1),
             Some(v2),
+            ends_v1[0],
+            ends_v1[1],
+            ends_v2[0],
+            ends_v2[1],
             adjusted,
             Some(v1 - v2),
             adjusted.map(|adjusted| v1 - adjusted),
