@@ -497,7 +497,7 @@ pub(super) fn matrix(matrix: &Matrix<'_>) -> Result<Picture, ReportError> {
         );
         let write = |text: &str, style: &TextStyle<'_>, at| area.draw_text(text, style, at);
         for ((place, name), cells) in
-            (0..).zip(matrix.names).zip(matrix.cells.chunks(matrix.names.len()))
+            (0..).zip(matrix.names).zip(matrix.cells.chunks(matrix.names.len().max(1)))
         {
             let top = row_height * (place + 1);
             let middle = top + row_height / 2;

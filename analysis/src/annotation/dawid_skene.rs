@@ -280,8 +280,7 @@ fn fit_population(population: &mut [f64], logs: &[f64], answers: usize) {
 
 /// Minka 2000, appendix C: a start that is nearly right, and five of Newton's steps.
 fn inverse_digamma(y: f64) -> f64 {
-    const EULER: f64 = 0.577_215_664_901_532_9;
-    let mut x = if y >= -2.22 { y.exp() + 0.5 } else { -1.0 / (y + EULER) };
+    let mut x = if y >= -2.22 { y.exp() + 0.5 } else { -1.0 / (y - digamma(1.0)) };
     for _ in 0..5 {
         x -= (digamma(x) - y) / trigamma(x);
     }

@@ -261,8 +261,7 @@ fn proposals() -> Result<Proposals, CorpusError> {
         *place = number;
     }
     proposals.raters = raters.len();
-    for row in 0..pair.len() {
-        let item = pair[row];
+    for (row, &item) in pair.iter().enumerate() {
         proposals.image[item as usize] = image[row].saturating_sub(1);
         proposals.label[item as usize] = label[row];
         proposals.votes.push(Vote { item, rater: raters[&rater[row]], answer: answer[row] });
@@ -291,9 +290,9 @@ fn proposals() -> Result<Proposals, CorpusError> {
     let golden = parquet(REAL_GOLDEN, &REAL.read(REAL_GOLDEN)?)?;
     let column = |name: &str| integers(REAL_GOLDEN, &golden, name);
     let (pair, rater, answer) = (column("pair")?, column("rater")?, column("answer")?);
-    for row in 0..pair.len() {
+    for (row, &item) in pair.iter().enumerate() {
         if let Some(rater) = raters.get(&rater[row]) {
-            let vote = Vote { item: first + pair[row], rater: *rater, answer: answer[row] };
+            let vote = Vote { item: first + item, rater: *rater, answer: answer[row] };
             proposals.golden_votes.push(vote);
         }
     }
