@@ -209,16 +209,13 @@ fn own_annotations_mean_the_same_in_every_form() {
     for (name, text) in [("counts.csv", counts), ("votes.csv", votes), ("votes.jsonl", lines)] {
         fs::write(folder.path().join(name), text).unwrap();
     }
-    let column = |value: fn(&(&str, &str, u64, u64, [bool; 2])) -> u64| -> Vec<u64> {
-        IMAGES.iter().map(value).collect()
-    };
     let mut table = df!(
         "dataset" => IMAGES.map(|image| image.0),
         "image" => IMAGES.map(|image| image.1),
-        "selected" => column(|image| image.2),
-        "total" => column(|image| image.3),
+        "selected" => IMAGES.map(|image| image.2),
+        "total" => IMAGES.map(|image| image.3),
         "correct_x" => IMAGES.map(|image| image.4[0]),
-        "correct_y" => column(|image| u64::from(image.4[1])),
+        "correct_y" => IMAGES.map(|image| u64::from(image.4[1])),
     )
     .unwrap();
     let parquet = fs::File::create(folder.path().join("counts.parquet")).unwrap();

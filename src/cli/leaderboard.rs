@@ -107,7 +107,8 @@ pub fn execute(
         table.get_column_names().into_iter().map(|name| name.to_string()).collect();
     let (model, rest) = names.split_first().ok_or("the table has no column")?;
     for name in args.beside.iter().chain(&args.lower_is_better) {
-        if !rest.contains(name) && !(name == "all" && args.lower_is_better.contains(name)) {
+        let means_all = name == "all" && args.lower_is_better.contains(name);
+        if !(rest.contains(name) || means_all) {
             return Err(unknown(name, rest).into());
         }
     }

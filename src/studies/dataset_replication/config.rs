@@ -264,7 +264,7 @@ impl Config {
             );
         }
         let file = self.data == Data::File;
-        if file != !self.path.is_empty() || file != !self.sha256.is_empty() {
+        if file == self.path.is_empty() || file == self.sha256.is_empty() {
             report(
                 &["path", "sha256", "data"],
                 "`path` and `sha256` belong to data = \"file\", which needs both".to_owned(),

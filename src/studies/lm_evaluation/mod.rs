@@ -299,7 +299,7 @@ impl Study for LmEvaluation {
             let headline = metrics.first().copied().flatten();
             (context.progress)(Progress { steps: requests, headline });
             outcomes.push(RunOutcome { status: RunStatus::Finished, metrics });
-            all.push(tables::Rows { run: *run, questions: evaluated, bins: calibration.bins });
+            all.push(tables::Rows { run, questions: evaluated, bins: calibration.bins });
         }
         let tables = tables::frames(&all).map_err(failed)?;
         Ok(CohortOutcome { runs: outcomes, tables })
