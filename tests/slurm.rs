@@ -233,6 +233,10 @@ fn a_study_on_two_nodes_comes_to_the_same_bytes() {
     let eight = out("eight");
     let job = cluster.submit(&study, &eight, &["--tasks", "8", "--cohort-width", "1"]);
     cluster.mid_run(&eight, &job, (2, 8), 2);
+    // So short a task would end before Slurm gets to it; being pre-empted continues it.
+    let own = format!("{}.*--shard 2/8", path(&eight));
+    let paused = Command::new("pkill").args(["-STOP", "-f", "--", &own]).status().unwrap();
+    assert!(paused.success(), "the task ended before it could be pre-empted");
     let urgent = ["--parsable", "--partition=urgent", "--nodes=2", "--exclusive", "--mem=0"];
     let command = ["--output=/dev/null", "--wrap=true"];
     cluster.succeed("sbatch", &[&urgent[..], &command].concat());
