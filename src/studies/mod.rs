@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 pub use flags::Problem;
-use flags::{Field, Value};
+use flags::{Field, Flags, SetError, Value};
 use polars::prelude::DataFrame;
 use serde::Serialize;
 
@@ -33,6 +33,48 @@ impl Configuration {
     pub fn new(fields: &'static [Field], values: Vec<Value>) -> Self {
         debug_assert_eq!(fields.len(), values.len());
         Self { fields, values }
+    }
+
+    /// The values of a struct of flags.
+    pub fn of(config: &impl Flags) -> Self {
+        let fields = config.fields();
+        Self::new(fields, fields.iter().filter_map(|field| config.get(field.name)).collect())
+    }
+
+    /// Reads the values into a struct of flags.
+    ///
+    /// # Errors
+    /// Every field whose value does not fit.
+    pub fn read<C: Flags + Default>(&self) -> Result<C, Vec<Problem>> {
+        let mut config = C::default();
+        let mut problems = Vec::new();
+        for (field, value) in self.iter() {
+            if let Err(error) = config.set(field.name, value) {
+                problems.push(Problem {
+                    fields: vec![field.name],
+                    message: format!("{value} does not fit {}", field.name),
+                    help: match error {
+                        SetError::BadValue { expected, .. } => format!("expected {expected}"),
+                        SetError::UnknownField { .. } => "there is no such field".to_owned(),
+                    },
+                });
+            }
+        }
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    /// Sets one field of a struct of flags, which knows types and ranges and brings the value into
+    /// canonical form.
+    ///
+    /// # Errors
+    /// When there is no such field, or the value does not fit it.
+    pub fn set<C: Flags + Default>(&mut self, name: &str, value: &Value) -> Result<(), SetError> {
+        let mut config = C::default();
+        config.set(name, value)?;
+        if let Some(canonical) = config.get(name) {
+            self.replace(name, canonical);
+        }
+        Ok(())
     }
 
     /// The value of a field by name.
@@ -105,6 +147,21 @@ pub struct Column {
     /// What it holds, null included.
     pub meaning: &'static str,
 }
+
+/// A column, described.
+pub(crate) const fn column(
+    name: &'static str,
+    kind: ColumnType,
+    unit: &'static str,
+    meaning: &'static str,
+) -> Column {
+    Column { name, kind, unit, meaning }
+}
+
+/// The column that joins every table with `runs`.
+pub(crate) const RUN_ID: Column = column("run_id", ColumnType::Text, "", "the run, as in `runs`");
+/// The column with a run's replicate.
+pub(crate) const REPLICATE: Column = column("replicate", ColumnType::UInt64, "", "the replicate");
 
 /// How closely two versions of a table agree that different devices, machines or libraries computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -273,6 +330,14 @@ pub struct Publication {
     pub url: &'static str,
 }
 
+impl StudyError {
+    /// Problems of a configuration.
+    pub(crate) fn invalid(problems: &[Problem]) -> Self {
+        let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
+        Self::Invalid(messages.join("; "))
+    }
+}
+
 /// A published study: configuration, execution, tables.
 pub trait Study: Sync {
     /// Its name in study files (`kind`).
@@ -290,7 +355,9 @@ pub trait Study: Sync {
     /// The configuration with every default.
     fn defaults(&self) -> Configuration;
     /// Named configurations.
-    fn presets(&self) -> &'static [Preset];
+    fn presets(&self) -> &'static [Preset] {
+        &[]
+    }
     /// Sets one field after checking type and range.
     ///
     /// # Errors
@@ -316,7 +383,9 @@ pub trait Study: Sync {
     /// Tables beside `runs`.
     fn tables(&self) -> &'static [Table];
     /// A cheaper configuration of the same shapes whose cost is measured to estimate time.
-    fn calibration(&self, configuration: &Configuration) -> Configuration;
+    fn calibration(&self, configuration: &Configuration) -> Configuration {
+        configuration.clone()
+    }
     /// Executes the runs of one cohort from their seeds.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use self::estimate::{EstimateError, find};
 use self::sources::Source;
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Companion, Configuration, Cost, CurveView,
-    Device, Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError,
-    Table, Tolerance,
+    Device, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    Tolerance,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -32,18 +32,7 @@ pub struct DatasetReplication;
 const TOLERANCE: Tolerance = Tolerance { deviation: 1e-6, horizon: None };
 
 fn config(configuration: &Configuration) -> Result<Config, StudyError> {
-    let mut config = Config::default();
-    for (field, value) in configuration.iter() {
-        config
-            .set(field.name, value)
-            .map_err(|_| StudyError::Invalid(format!("{value} does not fit {}", field.name)))?;
-    }
-    Ok(config)
-}
-
-fn configuration(config: &Config) -> Configuration {
-    let values = Config::FIELDS.iter().filter_map(|field| config.get(field.name)).collect();
-    Configuration::new(Config::FIELDS, values)
+    configuration.read().map_err(|problems| StudyError::invalid(&problems))
 }
 
 fn failed(error: EstimateError) -> StudyError {
@@ -87,21 +76,11 @@ impl Study for DatasetReplication {
     }
 
     fn defaults(&self) -> Configuration {
-        configuration(&Config::default())
-    }
-
-    fn presets(&self) -> &'static [Preset] {
-        &[]
+        Configuration::of(&Config::default())
     }
 
     fn set(&self, target: &mut Configuration, name: &str, value: &Value) -> Result<(), SetError> {
-        // The struct knows types and ranges; it also brings the value into canonical form.
-        let mut config = Config::default();
-        config.set(name, value)?;
-        if let Some(canonical) = config.get(name) {
-            target.replace(name, canonical);
-        }
-        Ok(())
+        target.set::<Config>(name, value)
     }
 
     fn check(&self, configuration: &Configuration) -> Vec<Problem> {
@@ -150,10 +129,6 @@ impl Study for DatasetReplication {
 
     fn tables(&self) -> &'static [Table] {
         tables::TABLES
-    }
-
-    fn calibration(&self, configuration: &Configuration) -> Configuration {
-        configuration.clone()
     }
 
     fn run_cohort(

@@ -5,21 +5,11 @@ use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::estimate::{EstimateError, Finding};
 use super::{Column, ColumnType, Table};
+use crate::studies::{REPLICATE, RUN_ID, column};
 use crate::study::Run;
-use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
+use ColumnType::{Bool, Float64, Text, UInt32};
 
-const fn column(
-    name: &'static str,
-    kind: ColumnType,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Column {
-    Column { name, kind, unit, meaning }
-}
-
-const RUN_ID: Column = column("run_id", Text, "", "the run, as in `runs`");
 const ARM: Column = column("arm", Text, "", "the arm that the run was first computed for");
-const REPLICATE: Column = column("replicate", UInt64, "", "the replicate");
 
 /// Metrics of a run; the first is the headline. Means are over models.
 pub(super) const METRICS: &[Column] = &[

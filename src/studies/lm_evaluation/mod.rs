@@ -10,8 +10,7 @@ use flags::{Field, SetError};
 
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
-    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
-    Tolerance,
+    Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table, Tolerance,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -33,19 +32,8 @@ pub use unzip::UnzipError;
 pub struct LmEvaluation;
 
 fn read(configuration: &Configuration) -> Result<EvaluationConfig, Vec<Problem>> {
-    let mut config = EvaluationConfig::default();
-    let mut problems = Vec::new();
-    for (field, value) in configuration.iter() {
-        if let Err(error) = config.set(field.name, value) {
-            let help = match error {
-                SetError::BadValue { expected, .. } => format!("expected {expected}"),
-                SetError::UnknownField { .. } => "there is no such field".to_owned(),
-            };
-            let message = format!("{value} does not fit {}", field.name);
-            problems.push(Problem { fields: vec![field.name], message, help });
-        }
-    }
-    problems.extend(config.problems());
+    let config: EvaluationConfig = configuration.read()?;
+    let problems = config.problems();
     if problems.is_empty() { Ok(config) } else { Err(problems) }
 }
 
@@ -187,14 +175,7 @@ impl Study for LmEvaluation {
     }
 
     fn defaults(&self) -> Configuration {
-        let config = EvaluationConfig::default();
-        let fields = EvaluationConfig::FIELDS;
-        let values = fields.iter().filter_map(|field| config.get(field.name)).collect();
-        Configuration::new(fields, values)
-    }
-
-    fn presets(&self) -> &'static [Preset] {
-        &[]
+        Configuration::of(&EvaluationConfig::default())
     }
 
     fn set(
@@ -203,12 +184,7 @@ impl Study for LmEvaluation {
         name: &str,
         value: &flags::Value,
     ) -> Result<(), SetError> {
-        let mut config = EvaluationConfig::default();
-        config.set(name, value)?;
-        if let Some(canonical) = config.get(name) {
-            configuration.replace(name, canonical);
-        }
-        Ok(())
+        configuration.set::<EvaluationConfig>(name, value)
     }
 
     fn check(&self, configuration: &Configuration) -> Vec<Problem> {
@@ -251,10 +227,6 @@ impl Study for LmEvaluation {
         tables::TABLES
     }
 
-    fn calibration(&self, configuration: &Configuration) -> Configuration {
-        configuration.clone()
-    }
-
     fn run_cohort(
         &self,
         runs: &[&Run],
@@ -263,10 +235,8 @@ impl Study for LmEvaluation {
         let mut shared = Shared::default();
         let mut configs = Vec::with_capacity(runs.len());
         for run in runs {
-            let config = read(&run.configuration).map_err(|problems| {
-                let messages = problems.into_iter().map(|problem| problem.message);
-                StudyError::Invalid(messages.collect::<Vec<_>>().join("; "))
-            })?;
+            let config =
+                read(&run.configuration).map_err(|problems| StudyError::invalid(&problems))?;
             shared.prepare(&config).map_err(failed)?;
             configs.push(config);
         }

@@ -4,16 +4,8 @@ use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::evaluate::{Bin, Evaluated, Request};
 use super::{Column, ColumnType, Run, Table, Tolerance};
+use crate::studies::{REPLICATE, RUN_ID, column};
 use ColumnType::{Float64, Text, UInt32, UInt64};
-
-const fn column(
-    name: &'static str,
-    kind: ColumnType,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Column {
-    Column { name, kind, unit, meaning }
-}
 
 /// Metrics of a run; the first is the headline.
 pub(super) const METRICS: &[Column] = &[
@@ -74,9 +66,7 @@ pub(super) const METRICS: &[Column] = &[
     column("questions", Float64, "", "number of questions"),
 ];
 
-const RUN_ID: Column = column("run_id", Text, "", "the run, as in `runs`");
 const ARM: Column = column("arm", Text, "", "the arm that the run was first made for");
-const REPLICATE: Column = column("replicate", UInt64, "", "the replicate");
 const INSTANCE: Column =
     column("instance", UInt32, "", "the question, numbered from zero within the run");
 

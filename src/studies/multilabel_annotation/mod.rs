@@ -13,7 +13,7 @@ use flags::{Field, SetError, Value};
 
 use super::{
     CohortContext, CohortOutcome, Column, Configuration, ConfusionView, Cost, CurveView, Device,
-    Preset, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -32,23 +32,9 @@ pub use evaluate::EvaluateError;
 pub struct MultilabelAnnotation;
 
 fn read(configuration: &Configuration) -> Result<AnnotationConfig, Vec<Problem>> {
-    let mut config = AnnotationConfig::default();
-    for (field, value) in configuration.iter() {
-        if config.set(field.name, value).is_err() {
-            return Err(vec![Problem {
-                fields: vec![field.name],
-                message: format!("{value} does not fit {}", field.name),
-                help: format!("expected {}", field.expected()),
-            }]);
-        }
-    }
+    let config: AnnotationConfig = configuration.read()?;
     let problems = config.problems();
     if problems.is_empty() { Ok(config) } else { Err(problems) }
-}
-
-fn configuration_of(config: &AnnotationConfig) -> Configuration {
-    let fields = AnnotationConfig::FIELDS;
-    Configuration::new(fields, fields.iter().filter_map(|f| config.get(f.name)).collect())
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> StudyError {
@@ -92,11 +78,7 @@ impl Study for MultilabelAnnotation {
     }
 
     fn defaults(&self) -> Configuration {
-        configuration_of(&AnnotationConfig::default())
-    }
-
-    fn presets(&self) -> &'static [Preset] {
-        &[]
+        Configuration::of(&AnnotationConfig::default())
     }
 
     fn set(
@@ -105,12 +87,7 @@ impl Study for MultilabelAnnotation {
         name: &str,
         value: &Value,
     ) -> Result<(), SetError> {
-        let mut config = AnnotationConfig::default();
-        config.set(name, value)?;
-        if let Some(canonical) = config.get(name) {
-            configuration.replace(name, canonical);
-        }
-        Ok(())
+        configuration.set::<AnnotationConfig>(name, value)
     }
 
     fn check(&self, configuration: &Configuration) -> Vec<Problem> {
@@ -163,10 +140,6 @@ impl Study for MultilabelAnnotation {
         tables::TABLES
     }
 
-    fn calibration(&self, configuration: &Configuration) -> Configuration {
-        configuration.clone()
-    }
-
     fn run_cohort(
         &self,
         runs: &[&Run],
@@ -182,10 +155,8 @@ impl Study for MultilabelAnnotation {
             if context.stop.load(Ordering::Relaxed) {
                 return Err(StudyError::Interrupted);
             }
-            let config = read(&run.configuration).map_err(|problems| {
-                let said: Vec<&str> = problems.iter().map(|p| p.message.as_str()).collect();
-                StudyError::Invalid(said.join("; "))
-            })?;
+            let config =
+                read(&run.configuration).map_err(|problems| StudyError::invalid(&problems))?;
             let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
             let simulated;
             let corpus = match config.data {

@@ -2,24 +2,13 @@
 
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::super::{Column, ColumnType, Table, Tolerance};
+use super::super::{Column, ColumnType, REPLICATE, RUN_ID, Table, Tolerance, column};
 use super::corpus::Corpus;
 use super::evaluate::{BINS, Findings};
 use crate::study::Run;
-use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
+use ColumnType::{Bool, Float64, Text, UInt32};
 
-const fn column(
-    name: &'static str,
-    kind: ColumnType,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Column {
-    Column { name, kind, unit, meaning }
-}
-
-const RUN_ID: Column = column("run_id", Text, "", "the run, as in `runs`");
 const ARM: Column = column("arm", Text, "", "the arm that the run was first made for");
-const REPLICATE: Column = column("replicate", UInt64, "", "the replicate");
 
 /// Sums are made in one order everywhere; other machines may round logarithms differently.
 const CLOSE: Option<Tolerance> = Some(Tolerance { deviation: 1e-6, horizon: None });

@@ -33,34 +33,7 @@ pub struct PolicyGradient;
 /// # Errors
 /// When a field does not fit, or fields do not fit together.
 pub fn agent_config(configuration: &Configuration) -> Result<ValidAgentConfig, Vec<Problem>> {
-    let mut config = AgentConfig::default();
-    let mut problems = Vec::new();
-    for (field, value) in configuration.iter() {
-        if let Err(error) = config.set(field.name, value) {
-            problems.push(Problem {
-                fields: vec![field.name],
-                message: format!("{value} does not fit {}", field.name),
-                help: match error {
-                    SetError::BadValue { expected, .. } => format!("expected {expected}"),
-                    SetError::UnknownField { .. } => "there is no such field".to_owned(),
-                },
-            });
-        }
-    }
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    config.validate()
-}
-
-fn configuration_of(config: &AgentConfig) -> Configuration {
-    let values = AgentConfig::FIELDS.iter().filter_map(|field| config.get(field.name)).collect();
-    Configuration::new(AgentConfig::FIELDS, values)
-}
-
-fn invalid(problems: &[Problem]) -> StudyError {
-    let messages: Vec<&str> = problems.iter().map(|problem| problem.message.as_str()).collect();
-    StudyError::Invalid(messages.join("; "))
+    configuration.read::<AgentConfig>()?.validate()
 }
 
 impl From<&Device> for LearnerDevice {
@@ -111,7 +84,7 @@ impl Study for PolicyGradient {
     }
 
     fn defaults(&self) -> Configuration {
-        configuration_of(&AgentConfig::default())
+        Configuration::of(&AgentConfig::default())
     }
 
     fn presets(&self) -> &'static [Preset] {
@@ -124,13 +97,7 @@ impl Study for PolicyGradient {
         name: &str,
         value: &Value,
     ) -> Result<(), SetError> {
-        // The struct knows types and ranges; it also brings the value into canonical form.
-        let mut config = AgentConfig::default();
-        config.set(name, value)?;
-        if let Some(canonical) = config.get(name) {
-            configuration.replace(name, canonical);
-        }
-        Ok(())
+        configuration.set::<AgentConfig>(name, value)
     }
 
     fn check(&self, configuration: &Configuration) -> Vec<Problem> {
@@ -243,7 +210,8 @@ impl Study for PolicyGradient {
 }
 
 fn agent_spec(study_seed: u64, run: &Run) -> Result<AgentSpec, StudyError> {
-    let config = agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
+    let config =
+        agent_config(&run.configuration).map_err(|problems| StudyError::invalid(&problems))?;
     let streams = Streams { study_seed, replicate: run.replicate };
     Ok(AgentSpec { config, streams })
 }
@@ -397,13 +365,4 @@ fn mean(values: &[f64]) -> Option<f64> {
 /// A curve over the steps of a run.
 const fn view(table: &'static str, y: &'static str, y_label: &'static str) -> CurveView {
     CurveView { table, x: "steps", x_label: "environment steps", y, y_label }
-}
-
-const fn column(
-    name: &'static str,
-    kind: ColumnType,
-    unit: &'static str,
-    meaning: &'static str,
-) -> Column {
-    Column { name, kind, unit, meaning }
 }

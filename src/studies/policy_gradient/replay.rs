@@ -4,7 +4,7 @@ use algorithms::policy_gradient::TrainedPolicy;
 use algorithms::policy_gradient::checkpoint::{Header, read_policy};
 use algorithms::policy_gradient::rollout::{ActError, EvaluationMode, Moment};
 
-use super::{PolicyGradient, agent_config, agent_spec, invalid, trainings, undiagnosed};
+use super::{PolicyGradient, agent_config, agent_spec, trainings, undiagnosed};
 use crate::replay::{Mode, Outcome, Played, Recorder, Replayable, Request, StoredEpisodes};
 use crate::studies::{CohortContext, StudyError};
 use crate::study::Run;
@@ -27,7 +27,8 @@ impl Replayable for PolicyGradient {
         request: &Request,
         context: &CohortContext<'_>,
     ) -> Result<Played, StudyError> {
-        let own = agent_config(&run.configuration).map_err(|problems| invalid(&problems))?;
+        let own =
+            agent_config(&run.configuration).map_err(|problems| StudyError::invalid(&problems))?;
         let trained = match kept {
             Some(bytes) => kept_policy(run, bytes, context)?,
             None => train_again(run, context)?,
