@@ -49,6 +49,7 @@ fn outcome(plan: &Plan, runs: &[usize]) -> Result<CohortOutcome, StudyError> {
         stop: &AtomicBool::new(false),
         progress: &|_| {},
         checkpoints: None,
+        journal: None,
     };
     study().run_cohort(&runs, &context)
 }
@@ -236,7 +237,7 @@ fn ties_decide_a_fifth_of_what_single_words_score_on_blimp() {
     }
     let plan = planned(
         1,
-        "[base]\nevaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\nngram_order = 1\n\
+        "[base]\nevaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\nadapter = \"separate\"\nngram_order = 1\n\
          blimp_paradigm = \"principle_A_reconstruction\"\n\
          [factors]\nchoice_ties = [\"share\", \"first\", \"wrong\"]\n",
     );
@@ -277,7 +278,8 @@ fn published_means_of_blimp_are_means_of_its_67_paradigms() {
     // Every paradigm that has a published number is one of ours.
     for row in rows.iter().filter(|row| row["UID"] != "overall") {
         let uid = row["UID"].as_str().unwrap();
-        let base = "evaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\n";
+        let base =
+            "evaluation_task = \"blimp\"\nlanguage_model = \"ngram\"\nadapter = \"separate\"\n";
         planned(1, &format!("[base]\n{base}blimp_paradigm = \"{uid}\"\n"));
     }
 }

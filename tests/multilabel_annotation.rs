@@ -62,6 +62,7 @@ fn cohort(runs: &[&Run]) -> CohortOutcome {
         stop: &stop,
         progress: &|_| {},
         checkpoints: None,
+        journal: None,
     };
     study().run_cohort(runs, &context).unwrap()
 }

@@ -8,6 +8,14 @@ use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
 
+pub mod endpoint;
+mod ngram;
+mod uniform;
+
+pub use endpoint::Endpoint;
+pub use ngram::Ngram;
+pub use uniform::Uniform;
+
 /// What a model is asked for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -106,4 +114,31 @@ pub trait LanguageModel: Sync {
         stop: &AtomicBool,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError>;
+}
+
+/// The answer to a request for the log probability of a text.
+fn scored(text: &str, log_probability: Option<f64>, tokens: Option<u32>) -> Answer {
+    let completion =
+        Completion { text: text.to_owned(), log_probability, tokens, finish_reason: None };
+    Answer { completions: vec![completion], prompt_tokens: None, seconds: None }
+}
+
+/// Where the first of several stop sequences begins in a text.
+fn first_stop(text: &str, stop: &[String]) -> Option<usize> {
+    stop.iter().filter(|stop| !stop.is_empty()).filter_map(|stop| text.find(stop.as_str())).min()
+}
+
+impl<M: LanguageModel> LanguageModel for &M {
+    fn identity(&self) -> String {
+        (**self).identity()
+    }
+
+    fn answer(
+        &self,
+        requests: &[Request],
+        stop: &AtomicBool,
+        take: &mut Take<'_>,
+    ) -> Result<(), ModelError> {
+        (**self).answer(requests, stop, take)
+    }
 }

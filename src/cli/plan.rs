@@ -65,6 +65,7 @@ pub fn execute(args: &PlanArgs, out: &mut dyn Write) -> Result<(), Box<dyn Error
         workers: args.workers.map_or_else(default_workers, usize::from),
         cohort_width: args.cohort_width.map(usize::from),
         checkpoints: CheckpointOptions::default(),
+        repeats: None,
     };
     let runs: Vec<&Run> = plan.runs.iter().collect();
     let cohorts = schedule(plan.file.study, &runs, &options);
@@ -190,6 +191,7 @@ fn measure(
         stop: &stop,
         progress: &|_| {},
         checkpoints: None,
+        journal: None,
     };
     let timed = |runs: &[Run]| -> Result<(f64, f64), StudyError> {
         let cohort: Vec<&Run> = runs.iter().collect();

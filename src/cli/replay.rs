@@ -109,6 +109,7 @@ pub fn execute(
         stop: &stop,
         progress: &|progress| live.progress(0, progress),
         checkpoints: None,
+        journal: None,
     };
     let replayed = replay::replay(&results, &found, kept.as_deref(), &request, &context);
     live.close();

@@ -88,6 +88,7 @@ pub fn execute(
             every: args.checkpoint_every,
             keep_last: args.keep_checkpoints,
         },
+        repeats: None,
     };
     let stop = stop_on_interrupt()?;
     let environment = environment(&options.device);

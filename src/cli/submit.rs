@@ -254,6 +254,7 @@ fn default_time(
         workers: usize::from(args.cpus_per_task),
         cohort_width: args.cohort_width.map(usize::from),
         checkpoints: CheckpointOptions::default(),
+        repeats: None,
     };
     let runs: Vec<&Run> = shard.runs.iter().collect();
     let seconds = estimate(&shard, &schedule(study, &runs, &options), &options)

@@ -133,6 +133,7 @@ fn train(
         workers: args.workers.map_or_else(default_workers, usize::from),
         cohort_width: None,
         checkpoints: CheckpointOptions::default(),
+        repeats: None,
     };
     let environment = environment(&options.device);
     let budget = args.budget.or((sample == Sample::Budget).then_some(DEFAULT_BUDGET));

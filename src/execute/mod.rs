@@ -4,12 +4,13 @@
 //! whole by the thread that called. Nothing here can change a number: widths, workers and order
 //! decide only when a run is trained.
 
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
 use self::checkpoints::{CohortCheckpoints, Started};
-use crate::store::{ResultsDirectory, StoreError};
+use crate::store::{DirectoryJournal, ResultsDirectory, StoreError};
 use crate::studies::{
     CohortContext, CohortOutcome, Device, Progress, RunStatus, Study, StudyError,
 };
@@ -30,6 +31,8 @@ pub struct Options {
     pub cohort_width: Option<usize>,
     /// What is kept of runs beside their results.
     pub checkpoints: CheckpointOptions,
+    /// The results directory whose runs are done again; `None` where they are done first.
+    pub repeats: Option<PathBuf>,
 }
 
 /// What an execution did.
@@ -108,6 +111,14 @@ pub fn execute(
         Device::Gpu { .. } => 1,
     };
     let threads = (options.workers / lanes).max(1);
+    let journal = match &options.repeats {
+        Some(repeated) => DirectoryJournal::record_of(repeated)?,
+        None => DirectoryJournal::open(directory.path())?,
+    };
+    for path in journal.damaged() {
+        let path = path.display();
+        observer.note(&format!("{path} holds damaged answers, which are asked for again"));
+    }
     let halt = AtomicBool::new(false);
     let failure = Mutex::new(None);
     let next = Mutex::new(schedule.iter().enumerate());
@@ -117,7 +128,7 @@ pub fn execute(
         for _ in 0..lanes {
             let sender = sender.clone();
             let (todo, next, halt, failure) = (&todo, &next, &halt, &failure);
-            let started = &started;
+            let (started, journal) = (&started, &journal);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) && !halt.load(Ordering::Relaxed) {
                     let Some((number, cohort)) = lock(next).next() else { break };
@@ -131,6 +142,7 @@ pub fn execute(
                         stop,
                         progress: &|progress| observer.progress(number, progress),
                         checkpoints: Some(&checkpoints),
+                        journal: Some(journal),
                     };
                     match study.run_cohort(&runs, &context) {
                         // The receiver only goes away after a failure to store.

@@ -15,7 +15,8 @@
 //! those of the study file at that time. What identifies a run is `run_id`;
 //! [`Results::by_arm`] joins the tables to the arms of the present study file.
 //!
-//! Runs in mid-training are kept in `checkpoints/` until they are committed.
+//! Runs in mid-training are kept in `checkpoints/` until they are committed, what others were asked for
+//! in `journal/`.
 
 mod checkpoints;
 mod difference;
@@ -26,6 +27,7 @@ mod error;
 mod hash;
 mod integrity;
 mod inventory;
+mod journal;
 mod listing;
 mod lock;
 mod manifest;
@@ -44,6 +46,7 @@ pub use environment::{Build, Cpu, DeviceRecord, RunEnvironment};
 pub use error::StoreError;
 pub use hash::content_hash;
 pub use integrity::Integrity;
+pub use journal::{DirectoryJournal, journal_key};
 pub use manifest::{Manifest, PartRecord, SCHEMA_VERSION, StudyRecord, TableRecord, Writer};
 pub use merge::{Merged, merge, merge_with};
 pub use page::schema_page;

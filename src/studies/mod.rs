@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::data::DataSet;
 use crate::replay::Replayable;
+use crate::store::StoreError;
 use crate::study::Run;
 
 pub mod dataset_replication;
@@ -283,6 +284,42 @@ pub trait Checkpoints: Sync {
     fn save_last(&self, checkpoints: Vec<Vec<u8>>);
 }
 
+/// What an answer is kept under: the SHA-256 of everything that it depends on.
+pub type JournalKey = [u8; 32];
+
+/// Where an answer is to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// Here it is.
+    Known(Vec<u8>),
+    /// Nobody has it: it is the caller's to get, and to [`Journal::keep`] or [`Journal::release`].
+    Yours,
+    /// Another cohort is getting it: [`Journal::wait`], then ask again.
+    Elsewhere,
+}
+
+/// Keeps what costs time or money to be told, answer by answer, so that nothing is asked for twice: not
+/// after an interruption, and not by two cohorts.
+pub trait Journal: Sync {
+    /// Whether its answers belong to runs that are being repeated by somebody else. What can be computed
+    /// again is then not to be taken from it.
+    fn is_record(&self) -> bool;
+    /// Looks for an answer.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn claim(&self, key: &JournalKey) -> Result<Claim, StoreError>;
+    /// Keeps an answer.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    fn keep(&self, key: &JournalKey, value: &[u8]) -> Result<(), StoreError>;
+    /// Gives up what was claimed and not kept.
+    fn release(&self, keys: &[JournalKey]);
+    /// Waits until something was kept or given up, or for a moment.
+    fn wait(&self);
+}
+
 /// What a cohort needs to know of its surroundings.
 pub struct CohortContext<'a> {
     /// Seed of the study.
@@ -297,6 +334,8 @@ pub struct CohortContext<'a> {
     pub progress: &'a (dyn Fn(Progress) + Sync),
     /// Keeps runs in mid-training; `None` where nothing is kept. A study may ignore it.
     pub checkpoints: Option<&'a dyn Checkpoints>,
+    /// Keeps answers of others; `None` where nothing is kept. A study may ignore it.
+    pub journal: Option<&'a dyn Journal>,
 }
 
 /// Why a cohort could not be executed.

@@ -211,6 +211,8 @@ pub fn verify(
         }
         Sample::Budget | Sample::All => drawn(&stored, request.seed),
     };
+    let options =
+        execute::Options { repeats: Some(results.path().to_owned()), ..request.options.clone() };
     let own = Writer { build: Build::current(), environment: request.environment.clone() };
 
     let started = Instant::now();
@@ -223,7 +225,7 @@ pub fn verify(
         let chosen: BTreeSet<&RunId> = trained.iter().chain(&now).copied().collect();
         let part = plan.keeping(|run| chosen.contains(&plan.runs[run].id));
         let mut directory = ResultsDirectory::open(scratch, &part, &request.environment)?;
-        let summary = execute::execute(&part, &mut directory, &request.options, stop, observer)?;
+        let summary = execute::execute(&part, &mut directory, &options, stop, observer)?;
         trained.extend(now.into_iter().filter(|run| directory.recorded().contains(*run)));
         if summary.interrupted || stop.load(Ordering::Relaxed) {
             interrupted = true;

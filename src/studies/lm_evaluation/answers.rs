@@ -8,6 +8,10 @@ use super::config::{AnswerExtraction, AnswerNormalization, AnswerScore};
 pub(super) fn extract(completion: &str, how: AnswerExtraction) -> Option<&str> {
     let found = match how {
         AnswerExtraction::Whole => Some(completion),
+        AnswerExtraction::Letter => letter(completion),
+        AnswerExtraction::FirstLine => {
+            completion.lines().map(str::trim).find(|line| !line.is_empty())
+        }
         AnswerExtraction::Marker => {
             let after = ["####", "A:"]
                 .into_iter()
@@ -19,6 +23,24 @@ pub(super) fn extract(completion: &str, how: AnswerExtraction) -> Option<&str> {
         AnswerExtraction::LastNumberHelm => numbers(completion, true).last().copied(),
     };
     found.map(str::trim).filter(|answer| !answer.is_empty())
+}
+
+/// The first capital letter that is a word by itself; the article at the beginning of a sentence is
+/// none.
+fn letter(text: &str) -> Option<&str> {
+    let mut before = ' ';
+    for (at, c) in text.char_indices() {
+        let after = &text[at + c.len_utf8()..];
+        let alone = !before.is_alphanumeric() && !after.starts_with(char::is_alphanumeric);
+        let article =
+            c == 'A' && after.starts_with(' ') && after[1..].starts_with(char::is_lowercase);
+        let apostrophe = before == '\'' || after.starts_with('\'');
+        if c.is_ascii_uppercase() && alone && !article && !apostrophe {
+            return Some(&text[at..=at]);
+        }
+        before = c;
+    }
+    None
 }
 
 /// The numbers of a text: an optional minus, digits and commas, an optional point with digits.

@@ -19,12 +19,14 @@ flags::levels! {
         Blimp = "blimp",
         /// The sample log of lm-evaluation-harness (`--log_samples`) that `sample_log` names.
         SampleLog = "sample-log",
+        /// The questions in the JSON Lines file that `questions_file` names.
+        Questions = "questions",
     }
 }
 
 flags::levels! {
     /// Who answers.
-    pub enum LanguageModel {
+    pub enum LanguageModelName {
         /// Whoever answered in the recorded run or log.
         Recorded = "recorded",
         /// Recorded solutions of the 6B model of Cobbe et al., fine-tuned.
@@ -37,6 +39,29 @@ flags::levels! {
         Gsm8k175bVerification = "gsm8k-175b-verification",
         /// The built-in n-gram model, trained in the run.
         Ngram = "ngram",
+        /// Log probabilities drawn at random and empty texts: what an evaluation gives that knows
+        /// nothing.
+        Uniform = "uniform",
+        /// The model `endpoint_model` of the server at `endpoint_url`, which speaks OpenAI's protocol.
+        Endpoint = "endpoint",
+    }
+}
+
+impl LanguageModelName {
+    /// Whether the model is asked in the run; otherwise its answers are recorded ones.
+    pub(super) fn is_asked(self) -> bool {
+        matches!(self, Self::Ngram | Self::Uniform | Self::Endpoint)
+    }
+
+    /// Whether its answers cost time or money, so that none is asked for twice.
+    pub(super) fn is_costly(self) -> bool {
+        matches!(self, Self::Endpoint)
+    }
+
+    /// Whether it gives the same answer when it is asked again. A server may not: it batches requests
+    /// of others, and the model behind a name changes.
+    pub(super) fn repeats(self) -> bool {
+        !matches!(self, Self::Endpoint)
     }
 }
 
@@ -53,14 +78,56 @@ flags::levels! {
 }
 
 flags::levels! {
-    /// How a question with options is put to a model.
-    pub enum ChoiceAdapter {
-        /// One prompt that lists the options with letters; the model chooses a letter.
+    /// How a question is put to a model.
+    pub enum Adapter {
+        /// The model completes a prompt with its answer.
+        Generation = "generation",
+        /// One prompt that lists the options with letters; the model completes it with a letter.
         Joint = "joint",
+        /// The same prompt; the letters are scored by their log probabilities (MMLU in
+        /// lm-evaluation-harness).
+        Letters = "letters",
         /// One request an option, which is scored by its log probability after the question.
         Separate = "separate",
         /// As separate, minus the option's log probability after "Answer:" alone.
         SeparateCalibrated = "separate-calibrated",
+        /// The question itself is scored by its log probability; nothing is answered.
+        LanguageModeling = "language-modeling",
+    }
+}
+
+flags::levels! {
+    /// What stands after a question that is an example.
+    pub enum ExampleAnswers {
+        /// The right answer.
+        Answer = "answer",
+        /// The solution that leads to it (chain of thought), where the source has one.
+        Solution = "solution",
+    }
+}
+
+flags::levels! {
+    /// Which of several completions counts.
+    pub enum CompletionChoice {
+        /// The first.
+        First = "first",
+        /// The one with the highest log probability (HELM); the first where none has one.
+        Likeliest = "likeliest",
+        /// The answer that most of them hold, of equals the one that came first (self-consistency,
+        /// Wang et al. 2023); the share of its votes is the confidence.
+        Majority = "majority",
+        /// The best of them, which only who knows the answer can choose (HELM's scores @k).
+        Best = "best",
+    }
+}
+
+flags::levels! {
+    /// The form of OpenAI's protocol.
+    pub enum EndpointApi {
+        /// `/chat/completions`: the prompt is the message of a user.
+        Chat = "chat",
+        /// `/completions`: the prompt as it is; the only form that can score options.
+        Completions = "completions",
     }
 }
 
@@ -94,6 +161,10 @@ flags::levels! {
     pub enum AnswerExtraction {
         /// All of it, without white space around it.
         Whole = "whole",
+        /// The first capital letter of an option that stands by itself: "B", "(B)", "B. blue".
+        Letter = "letter",
+        /// The first line that holds anything.
+        FirstLine = "first-line",
         /// What follows the last "####" or "A:"; no answer without one.
         Marker = "marker",
         /// The first number.
@@ -176,7 +247,7 @@ flags::flags! {
         pub evaluation_task: Task = Task::Gsm8k,
         /// Who answers.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "Liang et al. 2023", shape)]
-        pub language_model: LanguageModel = LanguageModel::Gsm8k6bFinetuning,
+        pub language_model: LanguageModelName = LanguageModelName::Gsm8k6bFinetuning,
         /// The BLiMP paradigm, by its UID, or "all": all 67.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "Warstadt et al. 2020")]
         pub blimp_paradigm: String = "all".to_owned(),
@@ -187,6 +258,26 @@ flags::flags! {
         /// the task is another.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
         pub sample_log_sha256: String = String::new(),
+        /// The questions, by the path of their JSON Lines file; empty where the task is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
+        pub questions_file: String = String::new(),
+        /// SHA-256 of that file; empty where the task is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
+        pub questions_sha256: String = String::new(),
+        /// Address of the server up to `/chat/completions`, such as "http://localhost:8000/v1"; empty
+        /// where the model is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "OpenAI API", shape)]
+        pub endpoint_url: String = String::new(),
+        /// The server's name for the model; empty where the model is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "OpenAI API", shape)]
+        pub endpoint_model: String = String::new(),
+        /// The form of the protocol.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "OpenAI API", shape)]
+        pub endpoint_api: EndpointApi = EndpointApi::Chat,
+        /// Whether the server is asked for the log probabilities of completions, which not every server
+        /// has.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "OpenAI API", shape)]
+        pub endpoint_log_probabilities: bool = false,
         /// The questions that count.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "HELM")]
         pub evaluation_split: Split = Split::All,
@@ -195,9 +286,49 @@ flags::flags! {
         /// between them is that of the questions. 1: every replicate answers all of them.
         #[flag(group = "LM evaluation: questions and models", unit = "", within = Within::at_least(1.0), source = "this project")]
         pub evaluation_parts: u32 = 1,
-        /// How a question with options is put to the n-gram model.
-        #[flag(group = "LM evaluation: options", unit = "", source = "HELM, adapters")]
-        pub choice_adapter: ChoiceAdapter = ChoiceAdapter::Separate,
+        /// How a question is put to a model.
+        #[flag(group = "LM evaluation: prompts", unit = "", source = "HELM, adapters")]
+        pub adapter: Adapter = Adapter::Generation,
+        /// What a prompt begins with; empty for nothing.
+        #[flag(group = "LM evaluation: prompts", unit = "", source = "HELM, AdapterSpec.instructions")]
+        pub prompt_instructions: String = String::new(),
+        /// What precedes each question.
+        #[flag(group = "LM evaluation: prompts", unit = "", source = "HELM, AdapterSpec.input_prefix")]
+        pub prompt_input_prefix: String = "Question: ".to_owned(),
+        /// What stands on a line of its own after each question, and the answer after it; with nothing,
+        /// the answer continues the question.
+        #[flag(group = "LM evaluation: prompts", unit = "", source = "HELM, AdapterSpec.output_prefix")]
+        pub prompt_output_prefix: String = "Answer:".to_owned(),
+        /// Questions with their answers that a prompt begins with. They are those of the source's
+        /// training split, where there is none the questions of other parts (`evaluation_parts`). As in
+        /// HELM all questions of a run have the same examples, and answers occur among them as evenly as
+        /// possible.
+        #[flag(group = "LM evaluation: prompts", unit = "questions", within = Within::at_least(0.0), source = "HELM, AdapterSpec.max_train_instances")]
+        pub few_shot_examples: u32 = 0,
+        /// Which draw of the examples: other numbers are other examples.
+        #[flag(group = "LM evaluation: prompts", unit = "", within = Within::at_least(0.0), source = "HELM, train_trial_index")]
+        pub few_shot_draw: u32 = 0,
+        /// What stands after a question that is an example.
+        #[flag(group = "LM evaluation: prompts", unit = "", source = "Wei et al. 2022")]
+        pub few_shot_answers: ExampleAnswers = ExampleAnswers::Answer,
+        /// Most tokens of a completion.
+        #[flag(group = "LM evaluation: generation", unit = "tokens", within = Within::at_least(1.0), source = "HELM, AdapterSpec.max_tokens")]
+        pub max_tokens: u32 = 256,
+        /// What logits are divided by before a token is drawn; 0 takes the likeliest.
+        #[flag(group = "LM evaluation: generation", unit = "", within = Within::at_least(0.0), source = "HELM, AdapterSpec.temperature")]
+        pub temperature: f64 = 0.0,
+        /// Tokens are drawn from the fewest that have this probability together.
+        #[flag(group = "LM evaluation: generation", unit = "", within = Within::above_up_to(0.0, 1.0), source = "Holtzman et al. 2020")]
+        pub top_p: f64 = 1.0,
+        /// A completion ends before this text; empty for none.
+        #[flag(group = "LM evaluation: generation", unit = "", source = "HELM, AdapterSpec.stop_sequences")]
+        pub stop_sequence: String = String::new(),
+        /// Completions of a prompt.
+        #[flag(group = "LM evaluation: generation", unit = "", within = Within::closed(1.0, 1000.0), source = "HELM, AdapterSpec.num_outputs")]
+        pub completions: u32 = 1,
+        /// Which of several completions counts.
+        #[flag(group = "LM evaluation: generation", unit = "", source = "HELM; Wang et al. 2023")]
+        pub completion_choice: CompletionChoice = CompletionChoice::First,
         /// What the log probability of an option is divided by.
         #[flag(group = "LM evaluation: options", unit = "", source = "HELM; lm-evaluation-harness")]
         pub choice_length: ChoiceLength = ChoiceLength::None,
@@ -240,19 +371,24 @@ impl EvaluationConfig {
             problems.push(Problem { fields, message, help });
         };
         let (task, model) = (self.evaluation_task, self.language_model);
-        let models: &[LanguageModel] = match task {
+        // Who can be asked anything.
+        let askable = LanguageModelName::ALL.iter().copied().filter(|model| model.is_asked());
+        let recorded: &[LanguageModelName] = match task {
             Task::Gsm8k => &[
-                LanguageModel::Gsm8k6bFinetuning,
-                LanguageModel::Gsm8k6bVerification,
-                LanguageModel::Gsm8k175bFinetuning,
-                LanguageModel::Gsm8k175bVerification,
+                LanguageModelName::Gsm8k6bFinetuning,
+                LanguageModelName::Gsm8k6bVerification,
+                LanguageModelName::Gsm8k175bFinetuning,
+                LanguageModelName::Gsm8k175bVerification,
             ],
-            Task::HelmMmluPhilosophy | Task::HelmHellaswag => {
-                &[LanguageModel::Recorded, LanguageModel::Ngram]
-            }
-            Task::HelmNarrativeQa | Task::SampleLog => &[LanguageModel::Recorded],
-            Task::Blimp => &[LanguageModel::Ngram],
+            Task::HelmMmluPhilosophy
+            | Task::HelmHellaswag
+            | Task::HelmNarrativeQa
+            | Task::SampleLog => &[LanguageModelName::Recorded],
+            Task::Blimp | Task::Questions => &[],
         };
+        let asked = model.is_asked();
+        let askable = askable.filter(|_| task != Task::SampleLog);
+        let models: Vec<LanguageModelName> = recorded.iter().copied().chain(askable).collect();
         if !models.contains(&model) {
             let names: Vec<&str> = models.iter().map(|model| model.name()).collect();
             report(
@@ -271,18 +407,103 @@ impl EvaluationConfig {
                 &format!("did you mean {near:?}?"),
             );
         }
-        if task == Task::Blimp && self.choice_adapter != ChoiceAdapter::Separate {
+        let options = match self.adapter {
+            Adapter::Joint | Adapter::Letters => Some("letters of options"),
+            Adapter::Separate | Adapter::SeparateCalibrated => Some("options"),
+            Adapter::Generation | Adapter::LanguageModeling => None,
+        };
+        if asked && task == Task::Blimp && self.adapter != Adapter::Separate {
             report(
-                &["choice_adapter", "evaluation_task"],
-                "a minimal pair has no question that options could be listed under".to_owned(),
+                &["adapter", "evaluation_task"],
+                format!("a minimal pair has no question to put by {}", self.adapter),
                 "choose separate",
             );
         }
+        if asked
+            && matches!(task, Task::Gsm8k | Task::HelmNarrativeQa)
+            && let Some(options) = options
+        {
+            report(
+                &["adapter", "evaluation_task"],
+                format!("the questions of {task} have no {options}"),
+                "choose generation",
+            );
+        }
+        let scores = !matches!(self.adapter, Adapter::Generation | Adapter::Joint);
+        if model == LanguageModelName::Endpoint {
+            if scores && self.endpoint_api == EndpointApi::Chat {
+                report(
+                    &["adapter", "endpoint_api"],
+                    format!(
+                        "the chat form of the protocol cannot score texts, as {} asks",
+                        self.adapter
+                    ),
+                    "choose generation or joint, or `endpoint_api = \"completions\"`",
+                );
+            }
+            if !(self.endpoint_url.starts_with("http://")
+                || self.endpoint_url.starts_with("https://"))
+            {
+                report(
+                    &["endpoint_url"],
+                    format!("{:?} is no address of a server", self.endpoint_url),
+                    "set it to what precedes /chat/completions, such as \"http://localhost:8000/v1\"",
+                );
+            }
+            if self.endpoint_model.is_empty() {
+                report(
+                    &["endpoint_model"],
+                    "the server is not told which model is meant".to_owned(),
+                    "set it to the server's name for the model; its /models lists them",
+                );
+            }
+        }
+        if asked
+            && self.few_shot_examples > 0
+            && self.evaluation_parts < 2
+            && task != Task::Questions
+        {
+            report(
+                &["few_shot_examples", "evaluation_parts"],
+                format!("{task} has no training split to take examples from"),
+                "set evaluation_parts to 2 or more: examples are then questions of other parts",
+            );
+        }
+        if asked && self.few_shot_examples > 0 && self.adapter == Adapter::LanguageModeling {
+            report(
+                &["few_shot_examples", "adapter"],
+                "a text that is scored by itself has no examples".to_owned(),
+                "set few_shot_examples to 0",
+            );
+        }
+        if self.completions > 1 && self.temperature <= 0.0 && asked {
+            report(
+                &["completions", "temperature"],
+                "all completions are the same at temperature 0".to_owned(),
+                "raise the temperature, or ask for one completion",
+            );
+        }
+        let digits = |sum: &str| {
+            let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            sum.len() == 64 && sum.bytes().all(digit)
+        };
+        if task == Task::Questions {
+            if self.questions_file.is_empty() {
+                report(
+                    &["questions_file"],
+                    "no file of questions is named".to_owned(),
+                    "set it to the path of a JSON Lines file",
+                );
+            }
+            if !digits(&self.questions_sha256) {
+                report(
+                    &["questions_sha256"],
+                    "the file of questions has no SHA-256".to_owned(),
+                    "set it to the 64 lower-case digits that sha256sum prints for the file",
+                );
+            }
+        }
         if task == Task::SampleLog {
-            let digits = self
-                .sample_log_sha256
-                .bytes()
-                .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
             if self.sample_log.is_empty() {
                 report(
                     &["sample_log"],
@@ -290,7 +511,7 @@ impl EvaluationConfig {
                     "set it to the path of a samples_*.jsonl file",
                 );
             }
-            if self.sample_log_sha256.len() != 64 || !digits {
+            if !digits(&self.sample_log_sha256) {
                 report(
                     &["sample_log_sha256"],
                     "the sample log has no SHA-256".to_owned(),
@@ -305,6 +526,8 @@ impl EvaluationConfig {
     pub(super) fn requests(&self) -> u64 {
         let all = match self.evaluation_task {
             Task::Gsm8k | Task::SampleLog => 1319,
+            // As many as most sources have; the file is not read to plan.
+            Task::Questions => 1000,
             Task::HelmMmluPhilosophy | Task::HelmHellaswag => 10,
             Task::HelmNarrativeQa => 5,
             Task::Blimp if self.blimp_paradigm == "all" => 134_000,

@@ -5,59 +5,73 @@ use analysis::{
     standard_error,
 };
 use envs::{Purpose, Streams};
+use language_models::{Answer, Request};
 use polars::prelude::{DataFrame, DataType, PolarsError, df};
 use rand::seq::SliceRandom;
 
+use super::adapter::{Asked, letter};
 use super::answers;
 use super::config::{
-    AnswerNormalization, AnswerScore, CalibrationOutcome, ChoiceAdapter, ChoiceLength, ChoiceTies,
-    EvaluationConfig, ZeroLogProbability,
+    Adapter, AnswerNormalization, AnswerScore, CalibrationOutcome, ChoiceLength, ChoiceTies,
+    CompletionChoice, EvaluationConfig, ZeroLogProbability,
 };
-use super::ngram::Ngram;
-use super::sources::{Instance, Recorded};
+use super::sources::{Instance, Recorded, Reference, TRAIN};
 
-/// A request and what came back.
+/// A request and a text that came back.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Request {
+pub(super) struct Exchange {
     /// The option that it is about.
-    pub reference: Option<u32>,
+    pub option: Option<u32>,
+    /// Whether it says how likely the option is without the question.
+    pub calibration: bool,
     pub prompt: String,
     pub completion: String,
     /// Natural logarithm.
     pub log_probability: Option<f64>,
     pub tokens: Option<u32>,
     pub seconds: Option<f64>,
+    pub finish_reason: Option<String>,
+}
+
+/// HELM's measures of a completion, whatever the choices of the run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Measures {
+    pub exact_match: f64,
+    pub quasi_exact_match: f64,
+    pub prefix_exact_match: f64,
+    pub quasi_prefix_exact_match: f64,
+    pub f1: f64,
 }
 
 /// A question with its scores.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Evaluated<'a> {
     pub instance: &'a Instance,
-    pub requests: Vec<Request>,
+    pub exchanges: Vec<Exchange>,
     /// What was compared; `None` where there was nothing.
     pub answer: Option<String>,
     pub score: f64,
-    pub exact_match: f64,
-    pub quasi_exact_match: f64,
-    pub prefix_exact_match: f64,
-    pub quasi_prefix_exact_match: f64,
-    pub f1: f64,
+    /// `None` where nothing is answered.
+    pub measures: Option<Measures>,
     pub confidence: Option<f64>,
     /// Whether the answer is right, where confidences are compared with outcomes; `None` where it is in
     /// part.
     pub outcome: Option<bool>,
 }
 
-/// The questions of a replicate: its part of them, in their order. `None` where there is no such part.
+/// The questions of a replicate, in their order, and those that can be examples for them. `None` where
+/// there is no such part.
 pub(super) fn part<'a>(
     instances: &'a [Instance],
     config: &EvaluationConfig,
     study_seed: u64,
     replicate: u64,
-) -> Option<Vec<&'a Instance>> {
+) -> Option<(Vec<&'a Instance>, Vec<&'a Instance>)> {
+    let (training, questions): (Vec<&Instance>, Vec<&Instance>) =
+        instances.iter().partition(|instance| instance.split == TRAIN);
     let parts = u64::from(config.evaluation_parts);
     if parts == 1 {
-        return Some(instances.iter().collect());
+        return Some((questions, training));
     }
     if replicate >= parts {
         return None;
@@ -72,51 +86,153 @@ pub(super) fn part<'a>(
         of_cluster[cluster] = place as u64 % parts;
     }
     let mine = |instance: &&Instance| of_cluster[instance.cluster] == replicate;
-    Some(instances.iter().filter(mine).collect())
+    let (mine, others): (Vec<&Instance>, Vec<&Instance>) = questions.into_iter().partition(mine);
+    Some((mine, if training.is_empty() { others } else { training }))
 }
 
-/// Answers a question, or takes the recorded answer, and scores it. `None` where there is neither.
-pub(super) fn evaluate<'a>(
+/// Scores the recorded answer to a question. `None` where there is none.
+pub(super) fn recorded<'a>(
     instance: &'a Instance,
     config: &EvaluationConfig,
-    model: Option<&Ngram>,
 ) -> Option<Evaluated<'a>> {
-    match &instance.recorded {
-        Some(recorded @ Recorded::Completion { .. }) => Some(completed(instance, config, recorded)),
-        Some(Recorded::Options { prompts, log_probabilities }) => {
-            let options = instance.references.iter().zip(0..);
-            let requests: Vec<Request> = options
-                .zip(prompts)
-                .zip(log_probabilities)
-                .map(|(((option, number), prompt), log_probability)| Request {
-                    reference: Some(number),
-                    prompt: prompt.clone(),
-                    completion: option.text.clone(),
-                    log_probability: Some(*log_probability),
-                    tokens: None,
-                    seconds: None,
-                })
-                .collect();
-            let scores = log_probabilities.clone();
-            Some(chosen(instance, config, requests, scores))
+    Some(match instance.recorded.as_ref()? {
+        Recorded::Completion { prompt, text, log_probability, tokens, seconds, letters } => {
+            let zero = log_probability.is_some_and(|sum| sum == 0.0);
+            let kept = !zero || config.zero_log_probability == ZeroLogProbability::Certain;
+            let exchange = Exchange {
+                option: None,
+                calibration: false,
+                prompt: prompt.clone(),
+                completion: text.clone(),
+                log_probability: log_probability.filter(|_| kept),
+                tokens: *tokens,
+                seconds: *seconds,
+                finish_reason: None,
+            };
+            completed(instance, config, letters.as_deref(), vec![exchange])
         }
-        None => {
-            let (requests, scores) = ask(instance, config, model?);
-            Some(chosen(instance, config, requests, scores))
+        Recorded::Options { prompts, log_probabilities } => {
+            let options = instance.references.iter().zip(0..);
+            let exchange = |(((option, number), prompt), log_probability): (
+                ((&Reference, u32), &String),
+                &f64,
+            )| Exchange {
+                option: Some(number),
+                calibration: false,
+                prompt: prompt.clone(),
+                completion: option.text.clone(),
+                log_probability: Some(*log_probability),
+                tokens: None,
+                seconds: None,
+                finish_reason: None,
+            };
+            let exchanges = options.zip(prompts).zip(log_probabilities).map(exchange).collect();
+            chosen(instance, config, exchanges, log_probabilities.clone())
+        }
+    })
+}
+
+/// Scores the answers of a model to the requests that a question made.
+pub(super) fn answered<'a>(
+    instance: &'a Instance,
+    config: &EvaluationConfig,
+    asked: Vec<Asked>,
+    answers: Vec<Answer>,
+) -> Evaluated<'a> {
+    let mut exchanges = Vec::new();
+    for (asked, answer) in asked.into_iter().zip(answers) {
+        let prompt = match asked.request {
+            Request::Generate { prompt, .. } | Request::Score { prompt, .. } => prompt,
+        };
+        for (number, completion) in answer.completions.into_iter().enumerate() {
+            exchanges.push(Exchange {
+                option: asked.option,
+                calibration: asked.calibration,
+                prompt: prompt.clone(),
+                completion: completion.text,
+                log_probability: completion.log_probability,
+                tokens: completion.tokens,
+                // All completions of a prompt came together.
+                seconds: answer.seconds.filter(|_| number == 0),
+                finish_reason: completion.finish_reason,
+            });
+        }
+    }
+    match config.adapter {
+        Adapter::Generation => completed(instance, config, None, exchanges),
+        Adapter::Joint => {
+            let letters = instance.references.iter().enumerate();
+            let letters: Vec<(String, String)> = letters
+                .map(|(place, option)| (letter(place).to_owned(), option.text.clone()))
+                .collect();
+            completed(instance, config, Some(&letters), exchanges)
+        }
+        Adapter::LanguageModeling => modelled(instance, exchanges),
+        Adapter::Letters | Adapter::Separate | Adapter::SeparateCalibrated => {
+            let scores = option_scores(instance, config, &exchanges);
+            chosen(instance, config, exchanges, scores)
         }
     }
 }
 
-/// Scores a completion.
+/// The score of every option: its log probability, as the configuration wants it.
+fn option_scores(
+    instance: &Instance,
+    config: &EvaluationConfig,
+    exchanges: &[Exchange],
+) -> Vec<f64> {
+    let of = |option: u32, calibration: bool| {
+        exchanges
+            .iter()
+            .find(|exchange| exchange.option == Some(option) && exchange.calibration == calibration)
+    };
+    let score = |option: u32| {
+        let exchange = of(option, false);
+        let sum = exchange.and_then(|exchange| exchange.log_probability);
+        let mut sum = sum.unwrap_or(f64::NEG_INFINITY);
+        if config.adapter == Adapter::SeparateCalibrated {
+            sum -= of(option, true).and_then(|alone| alone.log_probability).unwrap_or(0.0);
+        }
+        let tokens = exchange.and_then(|exchange| exchange.tokens).unwrap_or(1).max(1);
+        match config.choice_length {
+            ChoiceLength::Tokens => sum / f64::from(tokens),
+            ChoiceLength::None | ChoiceLength::Bytes => sum,
+        }
+    };
+    (0_u32..).zip(&instance.references).map(|(option, _)| score(option)).collect()
+}
+
+/// A text that was scored by itself: its log probability by the byte is its score.
+fn modelled(instance: &Instance, exchanges: Vec<Exchange>) -> Evaluated<'_> {
+    let sum = exchanges.first().and_then(|exchange| exchange.log_probability);
+    // Texts are far shorter than 2^53 bytes.
+    let bytes = instance.input.len().max(1) as f64;
+    Evaluated {
+        instance,
+        exchanges,
+        answer: None,
+        score: sum.map_or(f64::NAN, |sum| sum / bytes),
+        measures: None,
+        confidence: None,
+        outcome: None,
+    }
+}
+
+/// What a completion says, and how good that is.
+struct Judged {
+    whole: Option<String>,
+    answer: Option<String>,
+    normal: Option<String>,
+    score: f64,
+}
+
+/// Scores completions.
 fn completed<'a>(
     instance: &'a Instance,
     config: &EvaluationConfig,
-    recorded: &Recorded,
+    letters: Option<&[(String, String)]>,
+    exchanges: Vec<Exchange>,
 ) -> Evaluated<'a> {
-    let Recorded::Completion { prompt, text, log_probability, tokens, seconds, letters } = recorded
-    else {
-        return chosen(instance, config, Vec::new(), Vec::new());
-    };
     // A letter stands for its option; one that stands for none is no answer.
     let mapped = |answer: &str| match letters {
         None => Some(answer.to_owned()),
@@ -125,41 +241,71 @@ fn completed<'a>(
             found.map(|(_, option)| option.clone())
         }
     };
-    let whole = mapped(text.trim());
-    let answer = answers::extract(text, config.answer_extraction).and_then(mapped);
     let gold = || {
         let correct = instance.references.iter().filter(|reference| reference.correct);
         correct.map(|reference| reference.text.as_str())
     };
-    // HELM's measures, whatever the choices of the run.
-    let fixed =
-        |normalization, score| answers::score(gold(), whole.as_deref(), normalization, score);
-    let exact_match = fixed(AnswerNormalization::Strip, AnswerScore::Match);
-    let score =
-        answers::score(gold(), answer.as_deref(), config.answer_normalization, config.answer_score);
-    let zero = log_probability.is_some_and(|sum| sum == 0.0);
-    let kept = !zero || config.zero_log_probability == ZeroLogProbability::Certain;
-    let log_probability = log_probability.filter(|_| kept);
-    let request = Request {
-        reference: None,
-        prompt: prompt.clone(),
-        completion: text.clone(),
-        log_probability,
-        tokens: *tokens,
-        seconds: *seconds,
+    let judged = |exchange: &Exchange| {
+        let text = &exchange.completion;
+        let answer = answers::extract(text, config.answer_extraction).and_then(mapped);
+        let normal = answer.as_deref();
+        let normal = normal.map(|answer| answers::normalize(answer, config.answer_normalization));
+        let score = answers::score(
+            gold(),
+            answer.as_deref(),
+            config.answer_normalization,
+            config.answer_score,
+        );
+        Judged { whole: mapped(text.trim()), answer, normal, score }
     };
-    Evaluated {
-        instance,
-        requests: vec![request],
-        answer,
-        score,
-        exact_match,
+    let all: Vec<Judged> = exchanges.iter().map(judged).collect();
+    let (place, votes) = choose(config.completion_choice, &all, &exchanges);
+    let Some(best) = all.get(place) else {
+        return chosen(instance, config, exchanges, Vec::new());
+    };
+    let fixed =
+        |normalization, score| answers::score(gold(), best.whole.as_deref(), normalization, score);
+    let measures = Measures {
+        exact_match: fixed(AnswerNormalization::Strip, AnswerScore::Match),
         quasi_exact_match: fixed(AnswerNormalization::Quasi, AnswerScore::Match),
         prefix_exact_match: fixed(AnswerNormalization::Strip, AnswerScore::PrefixMatch),
         quasi_prefix_exact_match: fixed(AnswerNormalization::Quasi, AnswerScore::PrefixMatch),
         f1: fixed(AnswerNormalization::Quasi, AnswerScore::F1Set),
-        confidence: log_probability.map(f64::exp),
-        outcome: right(config, score, exact_match),
+    };
+    Evaluated {
+        instance,
+        answer: best.answer.clone(),
+        score: best.score,
+        measures: Some(measures),
+        confidence: votes.or(exchanges[place].log_probability.map(f64::exp)),
+        outcome: right(config, best.score, measures.exact_match),
+        exchanges,
+    }
+}
+
+/// The place of the completion that counts, and the share of votes that it has.
+fn choose(how: CompletionChoice, all: &[Judged], exchanges: &[Exchange]) -> (usize, Option<f64>) {
+    // Of equals the first.
+    let highest = |value: &dyn Fn(usize) -> f64| {
+        (0..all.len()).reduce(|best, at| if value(at) > value(best) { at } else { best })
+    };
+    match how {
+        CompletionChoice::First => (0, None),
+        CompletionChoice::Likeliest => {
+            let value = |at: usize| exchanges[at].log_probability.unwrap_or(f64::NEG_INFINITY);
+            (highest(&value).unwrap_or(0), None)
+        }
+        CompletionChoice::Best => (highest(&|at| all[at].score).unwrap_or(0), None),
+        CompletionChoice::Majority => {
+            let votes = |at: usize| {
+                let same = all.iter().filter(|other| other.normal == all[at].normal);
+                // No more completions than 1,000.
+                if all[at].normal.is_some() { same.count() as f64 } else { 0.0 }
+            };
+            let place = highest(&votes).unwrap_or(0);
+            let share = if all.is_empty() { 0.0 } else { votes(place) / all.len() as f64 };
+            (place, Some(share))
+        }
     }
 }
 
@@ -171,62 +317,11 @@ fn right(config: &EvaluationConfig, score: f64, exact_match: f64) -> Option<bool
     }
 }
 
-const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
-
-/// Puts a question with options to a model: the requests, and the score of each option.
-fn ask(instance: &Instance, config: &EvaluationConfig, model: &Ngram) -> (Vec<Request>, Vec<f64>) {
-    let question = match (config.choice_adapter, instance.input.is_empty()) {
-        (_, true) => String::new(),
-        (ChoiceAdapter::Joint, false) => joint(instance),
-        // Options continue the question, as in HELM's separate adapters.
-        _ => instance.input.clone(),
-    };
-    let mut requests = Vec::new();
-    let mut scores = Vec::new();
-    for (reference, number) in instance.references.iter().zip(0_u32..) {
-        let continuation = if config.choice_adapter == ChoiceAdapter::Joint {
-            LETTERS.get(number as usize..=number as usize).unwrap_or_default()
-        } else {
-            reference.text.as_str()
-        };
-        let mut request = |prompt: &str| {
-            // A minimal pair is whole sentences; an option is a part of one.
-            let (sum, tokens) =
-                model.log_probability(prompt, continuation, instance.input.is_empty());
-            requests.push(Request {
-                reference: Some(number),
-                prompt: prompt.to_owned(),
-                completion: continuation.to_owned(),
-                log_probability: Some(sum),
-                tokens: Some(tokens),
-                seconds: None,
-            });
-            (sum, tokens)
-        };
-        let (mut score, tokens) = request(&question);
-        if config.choice_adapter == ChoiceAdapter::SeparateCalibrated {
-            score -= request("Answer:").0;
-        }
-        scores.push(match config.choice_length {
-            ChoiceLength::Tokens => score / f64::from(tokens.max(1)),
-            _ => score,
-        });
-    }
-    (requests, scores)
-}
-
-/// The question with its options, each under a letter.
-fn joint(instance: &Instance) -> String {
-    let options = instance.references.iter().zip(LETTERS.chars());
-    let options = options.map(|(reference, letter)| format!("{letter}. {}\n", reference.text));
-    format!("Question: {}\n{}Answer:", instance.input, options.collect::<String>())
-}
-
 /// Scores a choice between options.
 fn chosen<'a>(
     instance: &'a Instance,
     config: &EvaluationConfig,
-    requests: Vec<Request>,
+    exchanges: Vec<Exchange>,
     mut scores: Vec<f64>,
 ) -> Evaluated<'a> {
     if config.choice_length == ChoiceLength::Bytes {
@@ -253,15 +348,17 @@ fn chosen<'a>(
     let answer = best.first().and_then(|at| instance.references.get(*at));
     Evaluated {
         instance,
-        requests,
+        exchanges,
         answer: answer.map(|option| option.text.clone()),
         score,
-        exact_match: share,
-        quasi_exact_match: share,
-        prefix_exact_match: share,
-        quasi_prefix_exact_match: share,
-        f1: share,
-        confidence: (!scores.is_empty()).then(|| 1.0 / sum),
+        measures: Some(Measures {
+            exact_match: share,
+            quasi_exact_match: share,
+            prefix_exact_match: share,
+            quasi_prefix_exact_match: share,
+            f1: share,
+        }),
+        confidence: (!scores.is_empty() && highest.is_finite()).then(|| 1.0 / sum),
         outcome: right(config, score, share),
     }
 }
@@ -346,51 +443,56 @@ pub(super) fn metrics(
     evaluated: &[Evaluated<'_>],
     calibration: &Calibration,
 ) -> Result<Vec<Option<f64>>, Box<dyn std::error::Error + Send + Sync>> {
-    let mean_of = |pick: fn(&Evaluated<'_>) -> Option<f64>| {
+    let mean_of = |pick: &dyn Fn(&Evaluated<'_>) -> Option<f64>| {
         let values: Vec<f64> = evaluated.iter().filter_map(pick).collect();
         analysis::mean(&values)
     };
+    let measure =
+        |pick: fn(&Measures) -> f64| mean_of(&|question| question.measures.as_ref().map(pick));
     let scores: Vec<f64> = evaluated.iter().map(|question| question.score).collect();
-    let sum_of = |pick: fn(&Request) -> Option<f64>| -> Option<f64> {
-        let all = evaluated.iter().flat_map(|question| &question.requests);
+    let sum_of = |pick: fn(&Exchange) -> Option<f64>| -> Option<f64> {
+        let all = evaluated.iter().flat_map(|question| &question.exchanges);
         let found: Vec<f64> = all.filter_map(pick).collect();
         (!found.is_empty()).then(|| found.iter().sum::<f64>())
     };
     let per_question = |sum: Option<f64>| sum.map(|sum| sum / evaluated.len() as f64);
     Ok(vec![
-        mean_of(|question| Some(question.score)),
+        mean_of(&|question| Some(question.score)),
         standard_error::<u8>(&scores, None)?,
-        mean_of(|question| Some(if question.answer.is_some() { 1.0 } else { 0.0 })),
-        mean_of(|question| Some(question.exact_match)),
-        mean_of(|question| Some(question.quasi_exact_match)),
-        mean_of(|question| Some(question.prefix_exact_match)),
-        mean_of(|question| Some(question.quasi_prefix_exact_match)),
-        mean_of(|question| Some(question.f1)),
-        mean_of(|question| question.confidence),
+        mean_of(&|question| Some(if question.answer.is_some() { 1.0 } else { 0.0 })),
+        measure(|of| of.exact_match),
+        measure(|of| of.quasi_exact_match),
+        measure(|of| of.prefix_exact_match),
+        measure(|of| of.quasi_prefix_exact_match),
+        measure(|of| of.f1),
+        mean_of(&|question| question.confidence),
         calibration.ece,
         calibration.brier,
         bits_per_byte(evaluated),
-        per_question(sum_of(|request| request.tokens.map(f64::from))),
-        per_question(sum_of(|request| request.seconds)),
+        per_question(sum_of(|exchange| exchange.tokens.map(f64::from))),
+        per_question(sum_of(|exchange| exchange.seconds)),
         Some(evaluated.len() as f64),
     ])
 }
 
-/// Bits that the right options cost by the byte, each in its first request; `None` where nothing has
-/// a log probability.
+/// Bits that right options, or texts that were scored by themselves, cost by the byte; `None` where
+/// nothing of the kind has a log probability.
 fn bits_per_byte(evaluated: &[Evaluated<'_>]) -> Option<f64> {
     let (mut sum, mut bytes) = (0.0, 0.0);
     for question in evaluated {
-        for (option, number) in question.instance.references.iter().zip(0..) {
-            let request =
-                question.requests.iter().find(|request| request.reference == Some(number));
-            // A letter is not the option.
-            let whole = |request: &&Request| option.correct && request.completion == option.text;
-            if let Some(request) = request.filter(whole)
-                && let Some(log_probability) = request.log_probability
-            {
+        let references = &question.instance.references;
+        for exchange in question.exchanges.iter().filter(|exchange| !exchange.calibration) {
+            let text = exchange.completion.trim_start();
+            let counts = match exchange.option {
+                // A letter is not the option.
+                Some(option) => references
+                    .get(option as usize)
+                    .is_some_and(|option| option.correct && option.text.trim_start() == text),
+                None => question.measures.is_none(),
+            };
+            if let Some(log_probability) = exchange.log_probability.filter(|_| counts) {
                 sum += log_probability;
-                bytes += request.completion.len() as f64;
+                bytes += exchange.completion.len() as f64;
             }
         }
     }

@@ -6,7 +6,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::atomic::Ordering;
 
+use envs::{Purpose, Streams};
 use flags::{Field, SetError};
+use language_models::endpoint::Api;
+use language_models::{Answer, Endpoint, LanguageModel, Ngram, Request, Uniform};
+use rand::Rng;
 
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
@@ -15,21 +19,35 @@ use super::{
 use crate::data::DataSet;
 use crate::study::Run;
 
+mod adapter;
 mod answers;
+mod ask;
 mod config;
 mod evaluate;
-mod ngram;
+mod questions;
+mod settings;
 mod sources;
 mod tables;
 mod unzip;
 
+use adapter::{Asked, Prompter};
+use ask::Keeping;
 pub use config::EvaluationConfig;
-use config::{LanguageModel, NgramText};
+use config::{EndpointApi, LanguageModelName, NgramText};
+use evaluate::Evaluated;
+pub use settings::SettingsError;
+use sources::Instance;
 pub use sources::SourceError;
 pub use unzip::UnzipError;
 
 /// The study.
 pub struct LmEvaluation;
+
+/// Streams of a replicate from here on choose examples, one a draw. The first one cuts questions into
+/// parts.
+const FEW_SHOT: u64 = 1 << 32;
+/// Streams from here on are those of completions, one a question.
+const SAMPLING: u64 = 1 << 33;
 
 fn read(configuration: &Configuration) -> Result<EvaluationConfig, Vec<Problem>> {
     let config: EvaluationConfig = configuration.read()?;
@@ -45,12 +63,50 @@ fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StudyEr
 #[derive(Default)]
 struct Shared {
     instances: BTreeMap<String, Vec<sources::Instance>>,
-    models: BTreeMap<&'static str, ngram::Ngram>,
+    models: BTreeMap<&'static str, Ngram>,
     /// Every grammatical sentence of BLiMP with its term, once one is asked for.
     sentences: Vec<(&'static str, String)>,
 }
 
+/// A model and the places of the questions that it is asked.
+type AskedBy<'a> = (Box<dyn LanguageModel + 'a>, Vec<usize>);
+
 impl Shared {
+    /// Who is asked which of the questions.
+    fn asked_by<'a>(
+        &'a self,
+        config: &EvaluationConfig,
+        questions: &[&Instance],
+        run: &Run,
+    ) -> Result<Vec<AskedBy<'a>>, StudyError> {
+        let all = || (0..questions.len()).collect();
+        Ok(match config.language_model {
+            LanguageModelName::Ngram => {
+                let mut of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+                for (place, question) in questions.iter().enumerate() {
+                    of.entry(Self::text(config, question)).or_default().push(place);
+                }
+                let model = |text| self.models.get(text).map(|model| Box::new(model) as Box<_>);
+                of.into_iter().filter_map(|(text, places)| Some((model(text)?, places))).collect()
+            }
+            LanguageModelName::Endpoint => {
+                let endpoint = Endpoint {
+                    url: config.endpoint_url.clone(),
+                    model: config.endpoint_model.clone(),
+                    api: match config.endpoint_api {
+                        EndpointApi::Chat => Api::Chat,
+                        EndpointApi::Completions => Api::Completions,
+                    },
+                    log_probabilities: config.endpoint_log_probabilities,
+                    key: settings::key(),
+                    settings: settings::settings().map_err(failed)?,
+                };
+                vec![(Box::new(endpoint), all())]
+            }
+            _ => vec![(Box::new(Uniform { seed: run.replicate }), all())],
+        })
+    }
+
     /// What an n-gram model for an instance is trained on: a term that is left out, or a text.
     fn text(config: &EvaluationConfig, instance: &sources::Instance) -> &'static str {
         match config.ngram_text {
@@ -64,7 +120,7 @@ impl Shared {
         if let Entry::Vacant(place) = self.instances.entry(key.clone()) {
             place.insert(sources::instances(config)?);
         }
-        if config.language_model != LanguageModel::Ngram {
+        if config.language_model != LanguageModelName::Ngram {
             return Ok(());
         }
         let order = config.ngram_order as usize;
@@ -77,7 +133,7 @@ impl Shared {
                 NgramText::Gsm8kQuestions => {
                     let questions = sources::gsm8k_questions()?;
                     let questions = questions.iter().map(String::as_str);
-                    ngram::Ngram::train(questions, order, config.ngram_discount)
+                    Ngram::train(text, questions, order, config.ngram_discount)
                 }
                 NgramText::BlimpOtherTerms => {
                     if self.sentences.is_empty() {
@@ -85,13 +141,89 @@ impl Shared {
                     }
                     let others = self.sentences.iter().filter(|(term, _)| *term != text);
                     let others = others.map(|(_, sentence)| sentence.as_str());
-                    ngram::Ngram::train(others, order, config.ngram_discount)
+                    Ngram::train(
+                        &format!("blimp without {text}"),
+                        others,
+                        order,
+                        config.ngram_discount,
+                    )
                 }
             };
             self.models.insert(text, model);
         }
         Ok(())
     }
+}
+
+/// The questions of a run with their scores.
+fn evaluated<'a>(
+    run: &Run,
+    config: &EvaluationConfig,
+    shared: &'a Shared,
+    context: &CohortContext<'_>,
+) -> Result<Vec<Evaluated<'a>>, StudyError> {
+    let instances = shared.instances.get(&config.blimp_paradigm);
+    let instances = instances.map_or(&[][..], Vec::as_slice);
+    let part = evaluate::part(instances, config, context.study_seed, run.replicate);
+    let (questions, candidates) = part.ok_or_else(|| {
+        StudyError::Invalid(format!(
+            "replicate {} has no questions, since they are cut into {} parts: set \
+             `evaluation_parts` to the number of replicates, or to 1",
+            run.replicate, config.evaluation_parts
+        ))
+    })?;
+    if !config.language_model.is_asked() {
+        let all: Vec<_> = questions
+            .into_iter()
+            .filter_map(|instance| evaluate::recorded(instance, config))
+            .collect();
+        (context.progress)(Progress { steps: all.len() as u64, headline: None });
+        return Ok(all);
+    }
+    let streams = Streams { study_seed: context.study_seed, replicate: run.replicate };
+    let wanted = config.few_shot_examples as usize;
+    let draw = FEW_SHOT + u64::from(config.few_shot_draw);
+    let examples =
+        adapter::examples(&candidates, wanted, &mut streams.rng(Purpose::Evaluation, draw));
+    if examples.len() < wanted {
+        return Err(StudyError::Invalid(format!(
+            "{wanted} examples are wanted and there are {} questions to take them from: set \
+             `few_shot_examples` lower, or give questions of the split \"train\"",
+            examples.len()
+        )));
+    }
+    let prompter = Prompter::new(config, &examples);
+    let mut asked: Vec<Vec<Asked>> = Vec::with_capacity(questions.len());
+    for (number, instance) in (0..).zip(&questions) {
+        let seed = streams.rng(Purpose::Evaluation, SAMPLING + number).next_u64();
+        asked.push(prompter.requests(instance, seed));
+    }
+    let mut answers: Vec<Vec<Answer>> = asked.iter().map(|_| Vec::new()).collect();
+    // Questions of one n-gram model after those of another; every other model answers all.
+    for (model, places) in shared.asked_by(config, &questions, run)? {
+        let requests: Vec<Request> = places
+            .iter()
+            .flat_map(|place| asked[*place].iter().map(|asked| asked.request.clone()))
+            .collect();
+        let mut told = || (context.progress)(Progress { steps: 1, headline: None });
+        let found = if config.language_model.is_costly() {
+            let keeping =
+                Keeping { journal: context.journal, repeatable: config.language_model.repeats() };
+            ask::once(model.as_ref(), &requests, keeping, context.stop, &mut told)?
+        } else {
+            let found = ask::directly(model.as_ref(), &requests, context.stop)?;
+            (context.progress)(Progress { steps: found.len() as u64, headline: None });
+            found
+        };
+        let mut found = found.into_iter();
+        for place in places {
+            answers[place] = found.by_ref().take(asked[place].len()).collect();
+        }
+    }
+    let together = questions.into_iter().zip(asked).zip(answers);
+    let scored = together
+        .map(|((instance, asked), answers)| evaluate::answered(instance, config, asked, answers));
+    Ok(scored.collect())
 }
 
 impl Study for LmEvaluation {
@@ -167,7 +299,7 @@ impl Study for LmEvaluation {
     }
 
     fn numerics_version(&self) -> u32 {
-        1
+        2
     }
 
     fn fields(&self) -> &'static [Field] {
@@ -246,28 +378,11 @@ impl Study for LmEvaluation {
             if context.stop.load(Ordering::Relaxed) {
                 return Err(StudyError::Interrupted);
             }
-            let instances = shared.instances.get(&config.blimp_paradigm);
-            let instances = instances.map_or(&[][..], Vec::as_slice);
-            let part = evaluate::part(instances, config, context.study_seed, run.replicate);
-            let part = part.ok_or_else(|| {
-                StudyError::Invalid(format!(
-                    "replicate {} has no questions, since they are cut into {} parts: set \
-                     `evaluation_parts` to the number of replicates, or to 1",
-                    run.replicate, config.evaluation_parts
-                ))
-            })?;
-            let evaluated: Vec<_> = part
-                .into_iter()
-                .filter_map(|instance| {
-                    let model = shared.models.get(Shared::text(config, instance));
-                    evaluate::evaluate(instance, config, model)
-                })
-                .collect();
+            let evaluated = evaluated(run, config, &shared, context)?;
             let calibration = evaluate::calibrated(&evaluated).map_err(failed)?;
             let metrics = evaluate::metrics(&evaluated, &calibration).map_err(failed)?;
-            let requests = evaluated.iter().map(|question| question.requests.len() as u64).sum();
             let headline = metrics.first().copied().flatten();
-            (context.progress)(Progress { steps: requests, headline });
+            (context.progress)(Progress { steps: 0, headline });
             outcomes.push(RunOutcome { status: RunStatus::Finished, metrics });
             all.push(tables::Rows { run, questions: evaluated, bins: calibration.bins });
         }

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::config::{EvaluationConfig, LanguageModel, Split, Task};
-use super::unzip;
+use super::config::{EvaluationConfig, LanguageModelName, Split, Task};
+use super::{questions, unzip};
 use crate::data::{DataError, DataFile, DataSet};
 
 /// Why questions or answers could not be had.
@@ -41,20 +41,34 @@ pub enum SourceError {
         what: &'static str,
     },
     /// A file of the user's cannot be read.
-    #[error("cannot read the sample log {path}: {source}")]
+    #[error("cannot read {path}, which `{field}` names: {source}")]
     Read {
+        /// The field of the configuration.
+        field: &'static str,
         /// The file.
         path: String,
         /// The cause.
         source: std::io::Error,
     },
     /// A file of the user's is not the one that the study file names.
-    #[error("the SHA-256 of the sample log {path} is {found}, not that in `sample_log_sha256`")]
+    #[error("the SHA-256 of {path} is {found}, not that in `{field}_sha256`")]
     Changed {
+        /// The field of the hash, up to `_sha256`.
+        field: &'static str,
         /// The file.
         path: String,
         /// Its hash.
         found: String,
+    },
+    /// A line of a user's file does not fit.
+    #[error("{path}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        path: String,
+        /// The line, from 1.
+        line: usize,
+        /// What is wrong, and what was expected.
+        problem: String,
     },
 }
 
@@ -122,6 +136,8 @@ pub(super) struct Instance {
     pub split: String,
     /// Questions with the same number are drawn together.
     pub cluster: usize,
+    /// How the right answer is found, where the source says.
+    pub solution: Option<String>,
     /// What a model answered; `None` where the study asks one itself.
     pub recorded: Option<Recorded>,
 }
@@ -160,16 +176,39 @@ pub(super) fn instances(config: &EvaluationConfig) -> Result<Vec<Instance>, Sour
         Task::HelmNarrativeQa => helm(HELM.files[2].path)?,
         Task::Blimp => blimp(&config.blimp_paradigm)?,
         Task::SampleLog => sample_log(&config.sample_log, &config.sample_log_sha256)?,
+        Task::Questions => questions::read(&config.questions_file, &config.questions_sha256)?,
     };
     match config.evaluation_split {
         Split::All => {}
-        Split::Valid => all.retain(|instance| instance.split == "valid"),
-        Split::Test => all.retain(|instance| instance.split == "test"),
+        Split::Valid => all.retain(|instance| matches!(instance.split.as_str(), "valid" | TRAIN)),
+        Split::Test => all.retain(|instance| matches!(instance.split.as_str(), "test" | TRAIN)),
     }
-    if config.language_model == LanguageModel::Ngram {
+    if config.language_model.is_asked() {
         all.iter_mut().for_each(|instance| instance.recorded = None);
     }
     Ok(all)
+}
+
+/// The split whose questions are examples, and are not asked.
+pub(super) const TRAIN: &str = "train";
+
+/// A file that the user named, compared with the hash that goes with it.
+pub(super) fn named_file(
+    field: &'static str,
+    path: &str,
+    sha256: &str,
+) -> Result<Vec<u8>, SourceError> {
+    let text = std::fs::read(path).map_err(|source| SourceError::Read {
+        field,
+        path: path.to_owned(),
+        source,
+    })?;
+    let found = crate::data::hexadecimal(&text);
+    if found != sha256 {
+        let field = field.trim_end_matches("_file");
+        return Err(SourceError::Changed { field, path: path.to_owned(), found });
+    }
+    Ok(text)
 }
 
 /// The records of a JSON Lines file.
@@ -209,19 +248,17 @@ impl Place<'_> {
 }
 
 /// The name of a system in OpenAI's file.
-fn system(model: LanguageModel) -> &'static str {
+fn system(model: LanguageModelName) -> &'static str {
     match model {
-        LanguageModel::Gsm8k6bVerification => "6b_verification",
-        LanguageModel::Gsm8k175bFinetuning => "175b_finetuning",
-        LanguageModel::Gsm8k175bVerification => "175b_verification",
-        // A valid configuration names one of the four.
-        LanguageModel::Gsm8k6bFinetuning | LanguageModel::Recorded | LanguageModel::Ngram => {
-            "6b_finetuning"
-        }
+        LanguageModelName::Gsm8k6bVerification => "6b_verification",
+        LanguageModelName::Gsm8k175bFinetuning => "175b_finetuning",
+        LanguageModelName::Gsm8k175bVerification => "175b_verification",
+        // Whoever is asked gives an answer of its own.
+        _ => "6b_finetuning",
     }
 }
 
-fn gsm8k(model: LanguageModel) -> Result<Vec<Instance>, SourceError> {
+fn gsm8k(model: LanguageModelName) -> Result<Vec<Instance>, SourceError> {
     let records = lines(GSM8K_FILE, &GSM8K.read(GSM8K_FILE)?)?;
     let system = system(model);
     records
@@ -232,6 +269,7 @@ fn gsm8k(model: LanguageModel) -> Result<Vec<Instance>, SourceError> {
             let question = place.text(&value["question"], "question")?;
             let truth = place.text(&value["ground_truth"], "ground_truth")?;
             let (_, answer) = truth.rsplit_once("A:").ok_or_else(|| place.missing("answer"))?;
+            let truth = truth.trim().to_owned();
             let solution = place.text(&value[system]["solution"], "solution")?;
             Ok(Instance {
                 id: format!("gsm8k-test-{record}"),
@@ -239,6 +277,7 @@ fn gsm8k(model: LanguageModel) -> Result<Vec<Instance>, SourceError> {
                 references: vec![Reference { text: answer.trim().to_owned(), correct: true }],
                 split: "test".to_owned(),
                 cluster: record,
+                solution: Some(truth),
                 recorded: Some(Recorded::Completion {
                     prompt: question.to_owned(),
                     text: solution.to_owned(),
@@ -254,7 +293,7 @@ fn gsm8k(model: LanguageModel) -> Result<Vec<Instance>, SourceError> {
 
 /// The questions of GSM8K, to train on.
 pub(super) fn gsm8k_questions() -> Result<Vec<String>, SourceError> {
-    let instances = gsm8k(LanguageModel::Gsm8k6bFinetuning)?;
+    let instances = gsm8k(LanguageModelName::Gsm8k6bFinetuning)?;
     Ok(instances.into_iter().map(|instance| instance.input).collect())
 }
 
@@ -301,6 +340,7 @@ fn helm(path: &'static str) -> Result<Vec<Instance>, SourceError> {
                 references: references.iter().map(reference).collect::<Result<_, _>>()?,
                 split: instance["split"].as_str().unwrap_or_default().to_owned(),
                 cluster: record,
+                solution: None,
                 recorded: Some(Recorded::Completion {
                     prompt: place.text(&state["request"]["prompt"], "prompt")?.to_owned(),
                     text: place.text(&best["text"], "text of a completion")?.to_owned(),
@@ -417,6 +457,7 @@ fn blimp(paradigm: &str) -> Result<Vec<Instance>, SourceError> {
                 ],
                 split: "test".to_owned(),
                 cluster: record,
+                solution: None,
                 recorded: None,
             });
         }
@@ -442,12 +483,7 @@ pub(super) fn term_of(instance: &Instance) -> Option<&'static str> {
 /// A sample log of lm-evaluation-harness: one line a document and filter; the first filter of each
 /// document counts.
 fn sample_log(path: &str, sha256: &str) -> Result<Vec<Instance>, SourceError> {
-    let text = std::fs::read(path)
-        .map_err(|source| SourceError::Read { path: path.to_owned(), source })?;
-    let found = crate::data::hexadecimal(&text);
-    if found != sha256 {
-        return Err(SourceError::Changed { path: path.to_owned(), found });
-    }
+    let text = named_file("sample_log", path, sha256)?;
     let mut all: Vec<Instance> = Vec::new();
     for (record, value) in lines(path, &text)?.iter().enumerate() {
         let place = Place { path, record };
@@ -539,6 +575,7 @@ fn sample(
         references,
         split: "test".to_owned(),
         cluster,
+        solution: None,
         recorded: Some(recorded),
     })
 }

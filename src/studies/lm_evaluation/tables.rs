@@ -2,10 +2,10 @@
 
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::evaluate::{Bin, Evaluated, Request};
+use super::evaluate::{Bin, Evaluated, Exchange, Measures};
 use super::{Column, ColumnType, Run, Table, Tolerance};
 use crate::studies::{REPLICATE, RUN_ID, column};
-use ColumnType::{Float64, Text, UInt32, UInt64};
+use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
 
 /// Metrics of a run; the first is the headline.
 pub(super) const METRICS: &[Column] = &[
@@ -77,7 +77,7 @@ const ROUNDING: Option<Tolerance> = Some(Tolerance { deviation: 1e-9, horizon: N
 pub(super) const TABLES: &[Table] = &[
     Table {
         name: "requests",
-        row: "one request to a model and what came back",
+        row: "one text that a model was asked for or scored",
         key: &["run_id", "instance", "request"],
         reproducible: true,
         tolerance: ROUNDING,
@@ -86,13 +86,19 @@ pub(super) const TABLES: &[Table] = &[
             ARM,
             REPLICATE,
             INSTANCE,
-            column("request", UInt32, "", "its number within the question, from zero"),
+            column(
+                "request",
+                UInt32,
+                "",
+                "its number within the question, from zero; several completions of a prompt follow each other",
+            ),
             column(
                 "option",
                 UInt32,
                 "",
                 "the option that it scores, from zero; null where a text was asked for",
             ),
+            column("calibration", Bool, "", "whether it scores the option without the question"),
             column(
                 "prompt",
                 Text,
@@ -116,8 +122,9 @@ pub(super) const TABLES: &[Table] = &[
                 "seconds",
                 Float64,
                 "s",
-                "recorded time of the request; null where it is not recorded",
+                "time of the request as it was measured when it was asked; null where it was not",
             ),
+            column("finish_reason", Text, "", "why the completion ended; null where nobody said"),
         ],
     },
     Table {
@@ -135,8 +142,18 @@ pub(super) const TABLES: &[Table] = &[
             column("split", Text, "", "the scenario's split"),
             column("references", Text, "", "the right answers, separated by line ends"),
             column("answer", Text, "", "what was compared with them; null where there was nothing"),
-            column("score", Float64, "", "its score, by the choices of the configuration"),
-            column("exact_match", Float64, "", "HELM's exact_match"),
+            column(
+                "score",
+                Float64,
+                "",
+                "its score, by the choices of the configuration; of a text that is scored by itself its log probability by the byte",
+            ),
+            column(
+                "exact_match",
+                Float64,
+                "",
+                "HELM's exact_match; null where nothing is answered, as the next four",
+            ),
             column("quasi_exact_match", Float64, "", "HELM's quasi_exact_match"),
             column("prefix_exact_match", Float64, "", "HELM's prefix_exact_match"),
             column("quasi_prefix_exact_match", Float64, "", "HELM's quasi_prefix_exact_match"),
@@ -224,10 +241,10 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         .iter()
         .flat_map(|rows| (0..).zip(&rows.questions).map(move |(at, of)| (rows.run, at, of)))
         .collect();
-    let requests: Vec<(&Run, u32, u32, &Request)> = questions
+    let requests: Vec<(&Run, u32, u32, &Exchange)> = questions
         .iter()
         .flat_map(|(run, at, of)| {
-            (0..).zip(&of.requests).map(|(number, of)| (*run, *at, number, of))
+            (0..).zip(&of.exchanges).map(|(number, of)| (*run, *at, number, of))
         })
         .collect();
     let of: Vec<&Run> = requests.iter().map(|(run, ..)| *run).collect();
@@ -237,7 +254,8 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
     let all = || requests.iter().map(|(.., request)| *request);
     columns.extend([
         Series::new("request".into(), requests.iter().map(|(_, _, n, _)| *n).collect::<Vec<u32>>()),
-        Series::new("option".into(), all().map(|r| r.reference).collect::<Vec<Option<u32>>>()),
+        Series::new("option".into(), all().map(|r| r.option).collect::<Vec<Option<u32>>>()),
+        Series::new("calibration".into(), all().map(|r| r.calibration).collect::<Vec<bool>>()),
         Series::new("prompt".into(), all().map(|r| r.prompt.as_str()).collect::<Vec<&str>>()),
         Series::new(
             "completion".into(),
@@ -249,6 +267,10 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         ),
         Series::new("tokens".into(), all().map(|r| r.tokens).collect::<Vec<Option<u32>>>()),
         Series::new("seconds".into(), all().map(|r| r.seconds).collect::<Vec<Option<f64>>>()),
+        Series::new(
+            "finish_reason".into(),
+            all().map(|r| r.finish_reason.as_deref()).collect::<Vec<Option<&str>>>(),
+        ),
     ]);
     let requests = DataFrame::new(of.len(), columns)?;
 
@@ -261,8 +283,9 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         let right = question.instance.references.iter().filter(|reference| reference.correct);
         right.map(|reference| reference.text.as_str()).collect::<Vec<&str>>().join("\n")
     };
-    let number = |name: &str, pick: fn(&Evaluated<'_>) -> f64| {
-        Series::new(name.into(), all().map(pick).collect::<Vec<f64>>())
+    let measure = |name: &str, pick: fn(&Measures) -> f64| {
+        let values = all().map(|question| question.measures.as_ref().map(pick));
+        Series::new(name.into(), values.collect::<Vec<Option<f64>>>())
     };
     columns.extend([
         Series::new(
@@ -278,12 +301,12 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
             "answer".into(),
             all().map(|q| q.answer.as_deref()).collect::<Vec<Option<&str>>>(),
         ),
-        number("score", |q| q.score),
-        number("exact_match", |q| q.exact_match),
-        number("quasi_exact_match", |q| q.quasi_exact_match),
-        number("prefix_exact_match", |q| q.prefix_exact_match),
-        number("quasi_prefix_exact_match", |q| q.quasi_prefix_exact_match),
-        number("f1_score", |q| q.f1),
+        Series::new("score".into(), all().map(|q| q.score).collect::<Vec<f64>>()),
+        measure("exact_match", |q| q.exact_match),
+        measure("quasi_exact_match", |q| q.quasi_exact_match),
+        measure("prefix_exact_match", |q| q.prefix_exact_match),
+        measure("quasi_prefix_exact_match", |q| q.quasi_prefix_exact_match),
+        measure("f1_score", |q| q.f1),
         Series::new("confidence".into(), all().map(|q| q.confidence).collect::<Vec<Option<f64>>>()),
     ]);
     Ok(vec![requests, DataFrame::new(of.len(), columns)?, reliability(runs)?])

@@ -8,6 +8,14 @@
 //! often it occurs; the lowest order is interpolated with the uniform distribution.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha12Rng;
+
+use crate::{
+    Answer, Completion, LanguageModel, ModelError, Request, Sampling, Take, first_stop, scored,
+};
 
 const START: u32 = 0;
 const END: u32 = 1;
@@ -23,7 +31,9 @@ struct History {
 }
 
 /// A trained model.
-pub(super) struct Ngram {
+#[derive(Debug)]
+pub struct Ngram {
+    name: String,
     order: usize,
     discount: f64,
     vocabulary: HashMap<String, u32>,
@@ -33,7 +43,7 @@ pub(super) struct Ngram {
 }
 
 /// The words of a text.
-pub(super) fn words(text: &str) -> Vec<String> {
+fn words(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut word = String::new();
     for c in text.chars() {
@@ -55,13 +65,15 @@ pub(super) fn words(text: &str) -> Vec<String> {
 }
 
 impl Ngram {
-    /// Trains a model on texts, each one sentence to it.
-    pub(super) fn train<'a>(
+    /// Trains a model on texts, each one sentence to it. The name says which texts those are.
+    pub fn train<'a>(
+        name: &str,
         texts: impl IntoIterator<Item = &'a str>,
         order: usize,
         discount: f64,
     ) -> Self {
         let mut model = Self {
+            name: name.to_owned(),
             order: order.max(1),
             discount,
             vocabulary: HashMap::new(),
@@ -121,12 +133,7 @@ impl Ngram {
 
     /// The log probability (natural) of a continuation of a prompt, and its number of words; with the
     /// sentence's end where `ends`.
-    pub(super) fn log_probability(
-        &self,
-        prompt: &str,
-        continuation: &str,
-        ends: bool,
-    ) -> (f64, u32) {
+    pub fn log_probability(&self, prompt: &str, continuation: &str, ends: bool) -> (f64, u32) {
         let mut sentence = vec![START];
         sentence.extend(self.ids(prompt));
         let first = sentence.len();
@@ -138,6 +145,113 @@ impl Ngram {
             .map(|at| self.probability(&sentence[..at], sentence[at]).ln())
             .sum();
         (sum, u32::try_from(sentence.len() - first).unwrap_or(u32::MAX))
+    }
+}
+
+impl Ngram {
+    /// Texts that continue a prompt: words with spaces between them, until the sentence ends.
+    fn generate(&self, prompt: &str, sampling: &Sampling) -> Answer {
+        let mut names: Vec<&str> = vec![""; self.vocabulary.len() + UNKNOWN as usize + 1];
+        for (name, id) in &self.vocabulary {
+            names[*id as usize] = name;
+        }
+        let mut rng = ChaCha12Rng::seed_from_u64(sampling.seed);
+        let prompt = self.ids(prompt);
+        let completion = |_| {
+            let mut sentence = vec![START];
+            sentence.extend(&prompt);
+            let (mut text, mut sum, mut tokens) = (String::new(), 0.0, 0);
+            let mut reason = "length";
+            while tokens < sampling.max_tokens {
+                let (word, probability) = self.next(&sentence, sampling, &mut rng);
+                sum += probability.ln();
+                if word == END {
+                    reason = "stop";
+                    break;
+                }
+                if !text.is_empty() {
+                    text.push(' ');
+                }
+                text.push_str(names[word as usize]);
+                tokens += 1;
+                sentence.push(word);
+                if let Some(end) = first_stop(&text, &sampling.stop) {
+                    text.truncate(end);
+                    reason = "stop";
+                    break;
+                }
+            }
+            Completion {
+                text,
+                log_probability: Some(sum),
+                tokens: Some(tokens),
+                finish_reason: Some(reason.to_owned()),
+            }
+        };
+        let completions = (0..sampling.completions.max(1)).map(completion).collect();
+        let prompt_tokens = u32::try_from(prompt.len()).ok();
+        Answer { completions, prompt_tokens, seconds: None }
+    }
+
+    /// The next word, and its probability by the model.
+    fn next(&self, sentence: &[u32], sampling: &Sampling, rng: &mut impl Rng) -> (u32, f64) {
+        let words = (END..=END).chain(UNKNOWN + 1..UNKNOWN + 1 + self.vocabulary.len() as u32);
+        let mut all: Vec<(u32, f64)> =
+            words.map(|word| (word, self.probability(sentence, word))).collect();
+        // Likeliest first; of equals the word that occurred first.
+        all.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+        if sampling.temperature <= 0.0 {
+            return all[0];
+        }
+        let weights: Vec<f64> = all
+            .iter()
+            .map(|(_, probability)| probability.powf(1.0 / sampling.temperature))
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let mut nucleus = 0.0;
+        let kept = weights.iter().take_while(|weight| {
+            let before = nucleus;
+            nucleus += **weight / total;
+            before < sampling.top_p
+        });
+        let kept = kept.count().max(1);
+        let mut left = rng.random::<f64>() * weights[..kept].iter().sum::<f64>();
+        let chosen = weights[..kept].iter().position(|weight| {
+            left -= weight;
+            left < 0.0
+        });
+        all[chosen.unwrap_or(kept - 1)]
+    }
+}
+
+impl LanguageModel for Ngram {
+    fn identity(&self) -> String {
+        format!(
+            "n-gram of order {}, discount {}, trained on {}",
+            self.order, self.discount, self.name
+        )
+    }
+
+    fn answer(
+        &self,
+        requests: &[Request],
+        stop: &AtomicBool,
+        take: &mut Take<'_>,
+    ) -> Result<(), ModelError> {
+        for (place, request) in requests.iter().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Err(ModelError::Interrupted);
+            }
+            let answer = match request {
+                Request::Score { prompt, continuation, ends } => {
+                    let (sum, tokens) = self.log_probability(prompt, continuation, *ends);
+                    scored(continuation, Some(sum), Some(tokens))
+                }
+                Request::Generate { prompt, sampling } => self.generate(prompt, sampling),
+            };
+            take(place, answer).map_err(ModelError::Keep)?;
+        }
+        Ok(())
     }
 }
 
@@ -153,7 +267,7 @@ mod tests {
     #[test]
     fn bigrams_are_those_counted_by_hand() {
         // "a b", "a c": vocabulary a b c, with the end and the unknown word five.
-        let model = Ngram::train(["a b", "a c"], 2, 0.75);
+        let model = Ngram::train("t", ["a b", "a c"], 2, 0.75);
         let probability = |history: &[u32], word: &str| {
             let id = if word == "</s>" { END } else { model.ids(word)[0] };
             model.probability(history, id)
@@ -174,10 +288,39 @@ mod tests {
     }
 
     #[test]
+    fn the_likeliest_words_continue_a_prompt_and_draws_follow_their_seed() {
+        let texts = ["the cat sat on the mat .", "the dog sat on the rug .", "the cat ran ."];
+        let model = Ngram::train("t", texts, 3, 0.75);
+        let mut sampling = crate::Sampling {
+            max_tokens: 9,
+            temperature: 0.0,
+            top_p: 1.0,
+            stop: Vec::new(),
+            completions: 1,
+            seed: 7,
+        };
+        let first = |sampling: &crate::Sampling| model.generate("The dog", sampling).completions;
+        let found = first(&sampling);
+        // "dog sat", "sat on", "on the" occur; after "on the" cat or mat, of equals the first.
+        assert!(found[0].text.starts_with("sat on the "), "{found:?}");
+        sampling.stop = vec![" on".to_owned()];
+        assert_eq!(first(&sampling)[0].text, "sat");
+        assert_eq!(first(&sampling)[0].finish_reason.as_deref(), Some("stop"));
+        sampling = crate::Sampling { temperature: 1.0, completions: 20, ..sampling };
+        let drawn = first(&sampling);
+        assert_eq!(drawn.len(), 20);
+        assert_eq!(drawn, first(&sampling));
+        assert_ne!(drawn, first(&crate::Sampling { seed: 8, ..sampling.clone() }));
+        // A nucleus of next to nothing holds the likeliest word alone.
+        let narrow = first(&crate::Sampling { top_p: 1e-9, ..sampling });
+        assert!(narrow.iter().all(|completion| completion.text == "sat"));
+    }
+
+    #[test]
     fn every_distribution_sums_to_one() {
         let texts = ["the cat sat on the mat .", "the dog sat .", "a cat ran , and the dog ran ."];
         for order in 1..=5 {
-            let model = Ngram::train(texts, order, 0.6);
+            let model = Ngram::train("t", texts, order, 0.6);
             let mut every: Vec<u32> = vec![END, UNKNOWN];
             every.extend(model.vocabulary.values());
             for history in ["", "the", "the cat", "sat on the", "zebra the", "a cat ran ,"] {
