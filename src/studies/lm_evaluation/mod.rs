@@ -351,6 +351,17 @@ impl Study for LmEvaluation {
         "requests"
     }
 
+    fn calibration(&self, configuration: &Configuration) -> Configuration {
+        let mut cheaper = configuration.clone();
+        // A server may charge for every answer. What it takes to wait for it is not known before.
+        let name = "language_model";
+        let named = |model: LanguageModelName| flags::Value::Text(model.name().to_owned());
+        if configuration.get(name) == Some(&named(LanguageModelName::Endpoint)) {
+            cheaper.replace(name, named(LanguageModelName::Uniform));
+        }
+        cheaper
+    }
+
     fn metrics(&self) -> &'static [Column] {
         tables::METRICS
     }
