@@ -451,7 +451,9 @@ fn claims_without_their_runs_are_not_run() {
     input.runs = all.filter(&few).unwrap();
     let text = terminal(&input);
     assert!(text.contains("Claims: 5 inconclusive"), "{text}");
-    assert!(text.contains("  level: one seed gives no interval: `value_clip=max,annealing=on`"));
+    assert!(
+        text.contains("  level: one replicate gives no interval: `value_clip=max,annealing=on`")
+    );
     assert!(text.contains("annealing=on` and 1 more"), "{text}");
     input.runs = all.slice(0, 0);
     let text = terminal(&input);

@@ -18,6 +18,11 @@
 //! Bonferroni. The upper end mirrors this. It covers at least what it says, whatever ties, and for
 //! one contrast it is that contrast's t interval.
 //!
+//! **Where nothing is drawn** (a formula, a computation on published data) every replicate of a group
+//! is the same number. Such a group has one value and no error: a hypothesis about such groups alone
+//! is decided by that number, without an interval, and beside groups that vary it holds at each of
+//! their replicates.
+//!
 //! **A published number** enters with its interval: the two are subtracted by the method of variance
 //! estimates recovery (Zou and Donner 2008, Statistics in Medicine 27, 1693-1702), which adds in
 //! quadrature the distances from either number to the ends that face each other.
@@ -138,6 +143,8 @@ pub struct VerdictColumns<'a> {
     pub group: &'a str,
     /// The replicate; rows of a group that share one are averaged.
     pub replicate: &'a str,
+    /// Groups in which nothing is drawn, so that their replicates are all equal.
+    pub exact: &'a [&'a str],
 }
 
 /// Holds hypotheses against data.
@@ -152,14 +159,14 @@ pub struct VerdictColumns<'a> {
 /// | `n_min`, `n_max` | replicates with a value, of the group with the fewest and the most |
 /// | `missing` | rows left out because the value is null, NaN or infinite |
 /// | `estimate` | null where a group has no value; of a largest difference biased upward |
-/// | `low`, `high` | interval; null where a group has fewer than two replicates |
+/// | `low`, `high` | interval; null where a group has fewer than two replicates; the estimate itself where nothing is drawn |
 /// | `bootstrap_low`, `bootstrap_high` | the percentile bootstrap's interval, for comparison: no verdict rests on it |
 /// | `estimator`, `interval`, `interval_level` | what the estimate and the interval are |
 /// | `criterion` | `positive`, `negative` or `equal` |
 /// | `reference`, `reference_low`, `reference_high`, `margin` | the published number |
 /// | `difference`, `difference_low`, `difference_high` | ours minus the published number; null unless the criterion is `equal` |
-/// | `p_value` | one minus the highest level at which the interval would decide, either way; of a contrast's sign this is the p value of the two-sided t test |
-/// | `power` | probability that so many seeds as the group with the fewest has would reproduce the claim, were the published number the truth and our variances too; approximate for equality; null where no number was published or there is no interval |
+/// | `p_value` | one minus the highest level at which the interval would decide, either way; of a contrast's sign this is the p value of the two-sided t test; null where nothing is drawn |
+/// | `power` | probability that so many seeds as the group with the fewest has would reproduce the claim, were the published number the truth and our variances too; approximate for equality; null where no number was published, there is no interval, or nothing is drawn |
 /// | `verdict` | a [`Verdict`] by name |
 /// | `seeds_needed` | replicates a group that would decide; null where decided or not known |
 /// | `more_seeds` | the same beyond those of the group with the fewest |
@@ -197,7 +204,7 @@ pub fn verdicts(
         .iter()
         .map(|hypothesis| {
             let samples = samples.get(hypothesis.value).unwrap_or(&none);
-            Finding::new(hypothesis, samples, bootstrap)
+            Finding::new(hypothesis, samples, columns.exact, bootstrap)
         })
         .collect::<Result<_, _>>()?;
     table(hypotheses, &findings, bootstrap.level)
@@ -491,6 +498,8 @@ struct Finding {
     most: usize,
     missing: u64,
     paired: bool,
+    /// Whether nothing is drawn in any group.
+    exact: bool,
     estimate: Option<f64>,
     interval: Option<Interval>,
     bootstrapped: Option<Interval>,
@@ -506,15 +515,18 @@ impl Finding {
     fn new(
         hypothesis: &Hypothesis<'_>,
         samples: &Samples<'_>,
+        exact: &[&str],
         bootstrap: &Bootstrap,
     ) -> Result<Self, AnalysisError> {
         let alpha = 1.0 - bootstrap.level;
         let groups = hypothesis.estimand.groups();
         let none = Sample::default();
-        let of_groups: BTreeMap<&str, &Sample> = groups
+        let mut of_groups: BTreeMap<&str, &Sample> = groups
             .iter()
             .map(|group| (*group, samples.groups.get(group).unwrap_or(&none)))
             .collect();
+        let constant = constants(&of_groups, exact);
+        of_groups.extend(constant.iter().map(|(group, sample)| (*group, sample)));
         let sizes = || of_groups.values().map(|sample| sample.values.len());
         let mut finding = Self {
             groups: groups.len(),
@@ -522,6 +534,7 @@ impl Finding {
             most: sizes().max().unwrap_or_default(),
             missing: of_groups.values().map(|sample| sample.missing).sum(),
             paired: false,
+            exact: groups.iter().all(|group| exact.contains(group)),
             estimate: None,
             interval: None,
             bootstrapped: None,
@@ -548,8 +561,8 @@ impl Finding {
         let value = estimated.value();
         finding.estimate = Some(value);
         finding.verdict = Verdict::Inconclusive;
-        if finding.fewest == 1 {
-            finding.note = Some(format!("one seed gives no interval: {}", smaller_than(2)));
+        if finding.fewest == 1 && !finding.exact {
+            finding.note = Some(format!("one replicate gives no interval: {}", smaller_than(2)));
             return Ok(finding);
         }
         finding.bootstrapped =
@@ -563,6 +576,16 @@ impl Finding {
         let decided = |alpha: f64, seeds: Seeds| {
             criterion.decide(value, estimated.interval(alpha, seeds), reference, alpha)
         };
+        if finding.exact {
+            match decided(alpha, Seeds::Present) {
+                Some(verdict) => finding.verdict = verdict,
+                None => {
+                    let note = "nothing is drawn, so that more replicates would not decide";
+                    finding.note = Some(note.to_owned());
+                }
+            }
+            return Ok(finding);
+        }
         finding.p_value = Some(smallest_alpha(|alpha| decided(alpha, Seeds::Present).is_some()));
         finding.power = reference.and_then(|reference| {
             let shift = reference.value - value;
@@ -602,15 +625,16 @@ impl Finding {
         };
         match self.seeds_needed {
             None if criterion == Criterion::Equal => {
-                Some("more seeds alone would not decide: too near the margin".to_owned())
+                Some("more replicates alone would not decide: too near the margin".to_owned())
             }
             None if wrong_side && !published => Some(
                 "the estimate does not have the expected sign, and no size was published"
                     .to_owned(),
             ),
-            None => Some(format!("more than {MOST_SEEDS} seeds")),
+            None => Some(format!("more than {MOST_SEEDS} replicates")),
             Some(needed) if criterion != Criterion::Equal && needed <= self.fewest as u64 => Some(
-                "these seeds would have shown the published size with a power of 80 %".to_owned(),
+                "these replicates would have shown the published size with a power of 80 %"
+                    .to_owned(),
             ),
             Some(_) => None,
         }
@@ -619,6 +643,26 @@ impl Finding {
     fn more_seeds(&self) -> Option<u64> {
         self.seeds_needed.map(|needed| needed.saturating_sub(self.fewest as u64))
     }
+}
+
+/// Groups in which nothing is drawn, with their value at every replicate of the others, or once where
+/// there are no others.
+fn constants<'g>(
+    of_groups: &BTreeMap<&'g str, &Sample>,
+    exact: &[&str],
+) -> BTreeMap<&'g str, Sample> {
+    let drawn = of_groups.iter().filter(|(group, _)| !exact.contains(group));
+    let mut replicates: BTreeSet<usize> =
+        drawn.flat_map(|(_, sample)| sample.values.keys().copied()).collect();
+    if replicates.is_empty() {
+        replicates.insert(0);
+    }
+    let constant = |(group, sample): (&&'g str, &&Sample)| {
+        let value = *sample.values.values().next()?;
+        let values = replicates.iter().map(|replicate| (*replicate, value)).collect();
+        Some((*group, Sample { values, missing: sample.missing }))
+    };
+    of_groups.iter().filter(|(group, _)| exact.contains(group)).filter_map(constant).collect()
 }
 
 impl Estimand {
@@ -769,7 +813,11 @@ fn table(
     push(&mut table, "bootstrap_low", floats(&|f| f.bootstrapped.map(|i| i.low)))?;
     push(&mut table, "bootstrap_high", floats(&|f| f.bootstrapped.map(|i| i.high)))?;
     push(&mut table, "estimator", texts(&|h, _| h.estimand.words().to_owned()))?;
-    push(&mut table, "interval", texts(&|h, f| h.estimand.method(f.paired).to_owned()))?;
+    let method = |h: &Hypothesis<'_>, f: &Finding| match f.exact {
+        true => "none: nothing is drawn".to_owned(),
+        false => h.estimand.method(f.paired).to_owned(),
+    };
+    push(&mut table, "interval", texts(&method))?;
     push(&mut table, "interval_level", vec![level; rows])?;
     push(&mut table, "criterion", texts(&|h, _| h.criterion.name().to_owned()))?;
     push(&mut table, "reference", published(&|reference| Some(reference.value)))?;

@@ -477,7 +477,7 @@ impl Need {
             self.power = Some(power(test, effect, from, alpha, alternative)?);
             self.seeds = seeds_needed(equal, effect, target, alpha, alternative)?;
             if self.seeds.is_none() {
-                self.note = Some(format!("more than {MOST_SEEDS} seeds"));
+                self.note = Some(format!("more than {MOST_SEEDS} replicates"));
             }
         }
         Ok(())

@@ -16,7 +16,8 @@ use rand_chacha::ChaCha8Rng;
 const A: [f64; 5] = [5.1, 7.3, 6.2, 8.8, 4.9];
 const B: [f64; 5] = [4.0, 6.1, 5.9, 6.5, 4.4];
 const C: [f64; 4] = [1.5, 3.1, 2.2, 9.0];
-const COLUMNS: VerdictColumns<'static> = VerdictColumns { group: "arm", replicate: "replicate" };
+const COLUMNS: VerdictColumns<'static> =
+    VerdictColumns { group: "arm", replicate: "replicate", exact: &[] };
 
 /// Rows of groups, replicates counted from a number.
 #[derive(Default)]
@@ -330,7 +331,9 @@ fn seeds_for_a_sign_are_those_of_statsmodels() {
     assert_eq!(seeds(&frame, sized(0.5)), (Some(34), Some(29)));
     // 4.22: these five would have shown it.
     assert_eq!(seeds(&frame, sized(2.0)), (Some(5), Some(0)));
-    assert!(Row::of(&frame, sized(2.0)).text("note").starts_with("these seeds would have shown"));
+    assert!(
+        Row::of(&frame, sized(2.0)).text("note").starts_with("these replicates would have shown")
+    );
     // Without one, the other sign asks for no number of seeds.
     let row = Row::of(&frame, positive(mean_of("a")));
     assert_eq!(row.whole("seeds_needed"), None);
@@ -377,7 +380,7 @@ fn seeds_for_equality_shorten_the_interval_until_it_decides() {
     // The published interval alone is wider than that.
     assert_eq!(seeds(published(7.46, Some((6.46, 8.46)), 1.1)), None);
     let row = Row::of(&frame, equal(mean_of("a"), published(7.46, Some((6.46, 8.46)), 1.1)));
-    assert!(row.text("note").starts_with("more seeds alone would not decide"));
+    assert!(row.text("note").starts_with("more replicates alone would not decide"));
 }
 
 #[test]
@@ -406,7 +409,7 @@ fn what_is_missing_is_said() {
     // One seed.
     let row = Row::of(&frame, positive(difference("a", "one")));
     assert_eq!(row.text("verdict"), "inconclusive");
-    assert_eq!(row.text("note"), "one seed gives no interval: `one`");
+    assert_eq!(row.text("note"), "one replicate gives no interval: `one`");
     row.is("estimate", 3.46);
     assert_eq!((row.float("low"), row.whole("seeds_needed")), (None, None));
 
@@ -627,4 +630,41 @@ fn intervals_of_maxima_cover_whatever_ties() {
         let [above, below] = misses(seed, 5, means, &algorithms, &steps);
         assert!(above < most && below < most, "excess of {means:?}: {above} {below}");
     }
+}
+
+#[test]
+fn where_nothing_is_drawn_one_number_decides() {
+    let frame = Rows::default()
+        .add("formula", 0, [0.25])
+        .add("twice", 0, [0.1 + 0.2, 0.1 + 0.2])
+        .add("a", 3, A)
+        .frame();
+    let columns = VerdictColumns { exact: &["formula", "twice"], ..COLUMNS };
+    let of = |hypothesis| Row(verdicts(&frame, columns, &[hypothesis], &at(0.95)).unwrap());
+    // Without the statement one replicate decides nothing.
+    let row = Row::of(&frame, equal(mean_of("formula"), published(0.25, None, 0.0)));
+    assert_eq!(row.text("verdict"), "inconclusive");
+
+    let row = of(equal(mean_of("formula"), published(0.25, None, 0.0)));
+    assert_eq!((row.text("verdict"), row.text("note")), ("reproduced", ""));
+    assert_eq!(row.text("interval"), "none: nothing is drawn");
+    row.interval_is(0.25, 0.25);
+    assert_eq!((row.float("p_value"), row.float("power")), (None, None));
+    assert_eq!((row.whole("n_min"), row.whole("n_max")), (Some(1), Some(1)));
+    let row = of(equal(mean_of("formula"), published(0.26, None, 0.009)));
+    assert_eq!(row.text("verdict"), "not reproduced");
+    assert_eq!(of(positive(difference("formula", "twice"))).text("verdict"), "not reproduced");
+    // A published interval can still be too wide to decide by, and zero has no sign.
+    let row = of(equal(mean_of("formula"), published(0.26, Some((0.2, 0.32)), 0.05)));
+    assert_eq!(row.text("verdict"), "inconclusive");
+    assert_eq!(row.text("note"), "nothing is drawn, so that more replicates would not decide");
+    assert_eq!(row.whole("seeds_needed"), None);
+    let row = of(positive(difference("formula", "formula")));
+    assert_eq!(row.text("verdict"), "inconclusive");
+
+    // Beside a group that varies, the number is a constant: it moves the t interval of A.
+    let alone = Row::of(&frame, positive(mean_of("a")));
+    let row = of(positive(difference("a", "formula")));
+    assert_eq!((row.text("interval"), row.whole("n_min")), ("paired t over replicates", Some(5)));
+    row.interval_is(alone.float("low").unwrap() - 0.25, alone.float("high").unwrap() - 0.25);
 }

@@ -310,7 +310,7 @@ fn pilots_that_cannot_tell_say_why() {
     let table = from_pilot(&[("a", "b")], wrong_way);
     assert_eq!(whole(&table, "seeds_needed"), None);
     assert!(float(&table, "power").unwrap() < 0.05);
-    assert_eq!(text(&table, "note").as_deref(), Some("more than 1000000 seeds"));
+    assert_eq!(text(&table, "note").as_deref(), Some("more than 1000000 replicates"));
 }
 
 #[test]

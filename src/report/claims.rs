@@ -145,7 +145,13 @@ pub(super) fn judged(
     let file = &input.plan.file;
     let hypotheses: Vec<Hypothesis<'_>> =
         file.claims.iter().map(|claim| hypothesis(file, claim)).collect();
-    let columns = VerdictColumns { group: "arm", replicate: "replicate" };
+    let exact: Vec<&str> = file
+        .arms
+        .iter()
+        .filter(|arm| file.study.exact(&arm.configuration))
+        .map(|arm| arm.name.as_str())
+        .collect();
+    let columns = VerdictColumns { group: "arm", replicate: "replicate", exact: &exact };
     let mut table = verdicts(frame, columns, &hypotheses, &input.options.tables())?;
 
     let (fewest, most) = (table.column("n_min")?.u64()?, table.column("n_max")?.u64()?);

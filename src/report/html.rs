@@ -227,7 +227,7 @@ impl Page<'_> {
                     }
                 }
                 div { dt { "Arms" } dd { (grouped(model.arms.len() as u64)) } }
-                div { dt { "Seeds per arm" } dd { (grouped(model.replicates as u64)) } }
+                div { dt { (capitalised(model.unit.many)) " per arm" } dd { (grouped(model.replicates as u64)) } }
                 div { dt { "Runs stored" } dd {
                     (grouped(model.stored as u64))
                     @if missing > 0 { small { " of " (grouped(model.planned as u64)) } }

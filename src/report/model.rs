@@ -13,7 +13,7 @@ use super::claims::{ClaimRow, judged};
 use super::{ReportError, ReportInput};
 use crate::analyse::contrasting;
 use crate::store::factor_column;
-use crate::studies::{Companion, CurveView};
+use crate::studies::{Companion, CurveView, ReplicateUnit};
 use crate::study::Arm;
 use analysis::{CurveColumns, FactorLevels, SummaryColumns};
 use analysis::{curves, summarise};
@@ -135,8 +135,10 @@ pub(super) struct Model {
     /// Distinct runs of the plan, and how many of them are stored.
     pub(super) planned: usize,
     pub(super) stored: usize,
-    /// Seeds an arm has in the plan.
+    /// Replicates an arm has in the plan.
     pub(super) replicates: usize,
+    /// What they are.
+    pub(super) unit: ReplicateUnit,
     /// Verdicts, estimates of every arm and metric, and every run.
     pub(super) claims_table: DataFrame,
     pub(super) metrics_table: DataFrame,
@@ -224,6 +226,7 @@ impl Model {
             planned: input.plan.runs.len(),
             stored: members.stored,
             replicates: file.replicates.len(),
+            unit: file.replicate_unit(),
             claims_table,
             metrics_table,
             diverged_table: {
@@ -480,7 +483,10 @@ impl View {
         let companion = match input.plan.file.study.companion(&view) {
             None => None,
             Some(line) => {
-                let frame = members.frame(table, &rows, &[view.x, line.column])?;
+                // Where both axes are the same, the line is that of equality.
+                let read = [view.x, line.column];
+                let read = if view.x == line.column { &read[..1] } else { &read[..] };
+                let frame = members.frame(table, &rows, read)?;
                 let columns = CurveColumns { value: line.column, ..columns };
                 Some((line, split(&curves(&frame, columns, POINTS, estimator, &bootstrap)?)?))
             }

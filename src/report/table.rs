@@ -9,6 +9,7 @@ use super::figure::{
 };
 use super::model::{Effect, Estimate, Model};
 use super::numbers::{decimals, fixed, grouped, percent, signed};
+use crate::studies::ReplicateUnit;
 use analysis::{Interval, Verdict};
 
 /// A table.
@@ -96,6 +97,7 @@ impl<'a> Maker<'a, '_> {
         if model.claims.is_empty() {
             return None;
         }
+        let seeds = capitalised(model.unit.many);
         let heads = vec![
             number("Claim"),
             head("Verdict"),
@@ -103,9 +105,9 @@ impl<'a> Maker<'a, '_> {
             number("Published"),
             number("Ours"),
             number("p"),
-            number("Seeds"),
+            number(&seeds),
             number("Power"),
-            number("Seeds still needed"),
+            number(&format!("{seeds} still needed")),
             head("Reproduced if"),
             head("Estimate"),
         ];
@@ -113,7 +115,7 @@ impl<'a> Maker<'a, '_> {
         Some(Table {
             id: "claims".into(),
             section: Section::Claims,
-            caption: CLAIMS.into(),
+            caption: claims_caption(model.unit),
             heads,
             rows,
             data: vec![("claims".into(), &model.claims_table)],
@@ -294,12 +296,13 @@ impl<'a> Maker<'a, '_> {
         let how = match &selection.note {
             Some(note) => format!("nothing could be chosen: {note}"),
             None => format!(
-                "estimate: {}; {} interval: {}. Chosen in: share of the resamples of the seeds that \
-                 choose. Naive estimate: what the same seeds report of their own choice; its excess is \
+                "estimate: {}; {} interval: {}. Chosen in: share of the resamples of the {seeds} that \
+                 choose. Naive estimate: what the same {seeds} report of their own choice; its excess is \
                  the selection bias",
                 selection.estimator,
                 percent(self.input.options.level),
                 selection.interval,
+                seeds = self.model.unit.many,
             ),
         };
         Some(Table {
@@ -355,16 +358,22 @@ impl<'a> Maker<'a, '_> {
     }
 }
 
-const CLAIMS: &str = "Every claim of the study file, about means over the runs of arms. A claim is \
-    reproduced where the whole interval supports it, and not reproduced where the whole interval \
-    contradicts it: for a sign, our interval and zero; for equality, the interval of ours minus the \
-    published number, to which the published interval adds in quadrature, and the margin. p: one \
-    minus the highest level at which the interval would decide, either way. Seeds: replicates with a \
-    value in every arm of the claim. Power: probability that so many seeds would reproduce the claim, \
-    were the published number the truth and our variances too. Seeds still needed, an arm: for a sign, until a test of this \
-    level has a power of 80% for the published size or, without one, for ours; for equality, until \
-    the interval decides if the difference stays as it is. The verdicts are not corrected for their \
-    number.";
+fn claims_caption(unit: ReplicateUnit) -> String {
+    let (many, first) = (unit.many, capitalised(unit.many));
+    format!(
+        "Every claim of the study file, about means over the runs of arms. A claim is reproduced where \
+         the whole interval supports it, and not reproduced where the whole interval contradicts it: for \
+         a sign, our interval and zero; for equality, the interval of ours minus the published number, \
+         to which the published interval adds in quadrature, and the margin. Where nothing is drawn, the \
+         number itself stands for the interval. p: one minus the highest level at which the interval \
+         would decide, either way. {first}: replicates with a value in every arm of the claim. Power: \
+         probability that so many {many} would reproduce the claim, were the published number the truth \
+         and our variances too. {first} still needed, an arm: for a sign, until a test of this level has \
+         a power of 80% for the published size or, without one, for ours; for equality, until the \
+         interval decides if the difference stays as it is. The verdicts are not corrected for their \
+         number."
+    )
+}
 
 fn claim(place: usize, row: &ClaimRow) -> Vec<Cell> {
     let show = |number: f64| row.shown(number);

@@ -158,7 +158,8 @@ fn metrics(input: &ReportInput<'_>, model: &Model, shown: usize) -> String {
 /// The verdicts; the report has the statements and their sources.
 fn claims(input: &ReportInput<'_>, model: &Model) -> String {
     let header = [left("verdict"), left("claim")];
-    let columns = ["published", "ours", "interval", "seeds", "more seeds"].map(right);
+    let (seeds, more) = (model.unit.many, format!("more {}", model.unit.many));
+    let columns = ["published", "ours", "interval", seeds, &more].map(right);
     let mut table = table(header.into_iter().chain(columns).collect());
     for row in &model.claims {
         let show = |number| row.shown(number);

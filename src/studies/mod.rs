@@ -231,6 +231,27 @@ pub struct Cost {
     pub weight: f64,
 }
 
+/// What the replicates of an arm are, in words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplicateUnit {
+    /// One of them.
+    pub one: &'static str,
+    /// Several.
+    pub many: &'static str,
+}
+
+impl ReplicateUnit {
+    /// Runs that differ by the seed of their random draws.
+    pub const SEEDS: Self = Self { one: "seed", many: "seeds" };
+    /// Where arms differ in what theirs are.
+    pub const REPLICATES: Self = Self { one: "replicate", many: "replicates" };
+
+    /// The word for so many.
+    pub fn of(self, count: u64) -> &'static str {
+        if count == 1 { self.one } else { self.many }
+    }
+}
+
 /// Where a cohort runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Device {
@@ -409,6 +430,19 @@ pub trait Study: Sync {
     ) -> Result<(), flags::SetError>;
     /// Problems between fields; empty when the configuration is valid.
     fn check(&self, configuration: &Configuration) -> Vec<Problem>;
+    /// Whether nothing is drawn in a run, so that its replicates are equal to the last bit: one is then
+    /// enough, and claims about it are decided by its numbers without an interval. Only called with
+    /// valid configurations.
+    fn exact(&self, configuration: &Configuration) -> bool {
+        let _ = configuration;
+        false
+    }
+    /// What the replicates of a configuration are, where they differ. Only called with valid
+    /// configurations.
+    fn replicate_unit(&self, configuration: &Configuration) -> ReplicateUnit {
+        let _ = configuration;
+        ReplicateUnit::SEEDS
+    }
     /// Work of one run. Only called with valid configurations.
     fn cost(&self, configuration: &Configuration) -> Cost;
     /// Runs with equal keys can execute as one cohort. Only called with valid configurations.

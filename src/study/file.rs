@@ -80,7 +80,7 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::diagnostics::{Diagnostic, Diagnostics};
 use super::plan::hex;
-use crate::studies::{Configuration, Preset, Study, registry};
+use crate::studies::{Configuration, Preset, ReplicateUnit, Study, registry};
 use claims::Subjects;
 pub use claims::{ArmPair, Claim, ClaimEstimate, ClaimRule, Reference, Sign};
 pub use tuning::{Tuning, TuningRule};
@@ -231,6 +231,16 @@ impl StudyFile {
         match reader.file(registry, root.get_ref(), &path) {
             Some(file) if reader.diagnostics.is_empty() => Ok(file),
             _ => Err(Diagnostics::new(path, text.to_owned(), reader.diagnostics)),
+        }
+    }
+
+    /// What the replicates of its arms are, where they differ at all.
+    pub fn replicate_unit(&self) -> ReplicateUnit {
+        let drawn = self.arms.iter().filter(|arm| !self.study.exact(&arm.configuration));
+        let mut units = drawn.map(|arm| self.study.replicate_unit(&arm.configuration));
+        match units.next() {
+            Some(first) if units.all(|unit| unit == first) => first,
+            _ => ReplicateUnit::REPLICATES,
         }
     }
 

@@ -8,6 +8,7 @@ use super::{
     Body, Figure, Group, Key, Made, Maker, Mark, ONE_REPLICATE, Panel, PanelSize, Panels, Row,
     Section, shown,
 };
+use crate::studies::ReplicateUnit;
 
 /// Panels of pairs of factors at most; the download has all.
 const MOST_PAIRS: usize = 36;
@@ -125,10 +126,18 @@ impl<'a> Maker<'a, '_> {
         let together =
             if effects < family { "effects and interactions together" } else { "effects together" };
         let shared = match all.method.contains("paired") {
-            true => {
+            true if self.model.unit == ReplicateUnit::SEEDS => {
                 "; arms share their seeds' random draws, so that a contrast is formed within each seed"
+                    .to_owned()
             }
-            false => "; arms lack different seeds, so that their runs are taken as independent",
+            true => {
+                let ReplicateUnit { one, many } = self.model.unit;
+                format!("; arms have the same {many}, so that a contrast is formed within each {one}")
+            }
+            false => format!(
+                "; arms lack different {}, so that their runs are taken as independent",
+                self.model.unit.many
+            ),
         };
         format!(
             ". Thick bar and square brackets: {} interval ({}){shared}. Thin bar: the interval that holds for all \
@@ -207,10 +216,11 @@ impl<'a> Maker<'a, '_> {
             0 | 1 => format!("{}{ONE_REPLICATE}", self.runs_with_headline()),
             _ => format!(
                 "{}. Bar: {} interval of each mean ({}), not simultaneous; lines of one panel share \
-                 their seeds, so that overlapping bars may still differ clearly.",
+                 their {}, so that overlapping bars may still differ clearly.",
                 self.runs_with_headline(),
                 percent(self.input.options.level),
-                self.model.effects.means_method()
+                self.model.effects.means_method(),
+                self.model.unit.many
             ),
         };
         Ok(Some(Figure {

@@ -54,9 +54,10 @@ impl<'a> Maker<'a, '_> {
             section: Section::Metrics,
             title: format!("{} of every run", headline.name),
             caption: format!(
-                "`{}` of every run, one dot a run; the height of a dot within its row is its seed, \
+                "`{}` of every run, one dot a run; the height of a dot within its row is its {}, \
                  the same in every row. Upright mark and number: {}{interval}{axes}{}.",
                 headline.name,
+                model.unit.one,
                 input.options.estimator.words(),
                 self.runs_with_headline(),
             ),

@@ -52,10 +52,11 @@ impl Page<'_> {
                     li {
                         div.statement {
                             (verdict(row.verdict))
-                            @if let (Verdict::Inconclusive, Some(seeds @ 1..)) =
+                            @if let (Verdict::Inconclusive, Some(more @ 1..)) =
                                 (row.verdict, row.more_seeds)
                             {
-                                ": needs about " (grouped(seeds)) " more seeds an arm"
+                                ": needs about " (grouped(more)) " more "
+                                (self.model.unit.of(more)) " an arm"
                             }
                             p { b { (number + 1) ". " } (row.claim.statement) }
                         }

@@ -210,6 +210,17 @@ impl Data {
 }
 
 impl Config {
+    /// Whether nothing is drawn, neither images nor annotators nor resamples.
+    pub(super) fn is_exact(&self) -> bool {
+        match (self.data.content(), self.expectation) {
+            (Content::Population, expectation) => expectation == Expectation::Exact,
+            (Content::Accuracies, _) => true,
+            (Content::Predictions | Content::Votes, _) => {
+                self.bootstrap_resamples == 0 && self.estimator != Estimator::JackknifeSampled
+            }
+        }
+    }
+
     /// Problems between fields.
     pub(super) fn problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();

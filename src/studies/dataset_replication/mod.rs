@@ -87,6 +87,10 @@ impl Study for DatasetReplication {
         config(configuration).map(|config| config.problems()).unwrap_or_default()
     }
 
+    fn exact(&self, configuration: &Configuration) -> bool {
+        config(configuration).is_ok_and(|config| config.is_exact())
+    }
+
     fn cost(&self, configuration: &Configuration) -> Cost {
         let Ok(config) = config(configuration) else { return Cost { steps: 0, weight: 0.0 } };
         // Images that are looked at, resamples included.
