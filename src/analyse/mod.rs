@@ -162,6 +162,10 @@ pub struct Question<'a> {
     pub metric: Option<&'a str>,
     /// Columns whose values make the groups; by default the arm.
     pub by: &'a [String],
+    /// The column that tells tasks apart, of analyses over tasks: a method is then what the columns of
+    /// `by` say, or the other factors, or the arm where there are none. `None` takes tasks from arms
+    /// that are named `task/method`, or else from the column `environment` where there is one.
+    pub task: Option<&'a str>,
     /// Rows to keep: a column and the values that it may have, as text.
     pub keep: &'a [(String, Vec<String>)],
     /// How intervals are made where the analysis does not say it itself.
@@ -317,19 +321,19 @@ pub fn answer(results: &Results, question: &Question<'_>) -> Result<DataFrame, A
             Ok(power_table(&frame, columns, pairs, *options)?)
         }
         Analysis::Scores { aggregates, resampled } => {
-            let frame = source.scores(question.keep)?;
+            let frame = source.scores(question)?;
             Ok(aggregate_scores(&frame, scores(value), aggregates, *resampled, bootstrap)?)
         }
         Analysis::Improvement(resampled) => {
-            let frame = source.scores(question.keep)?;
+            let frame = source.scores(question)?;
             Ok(probability_of_improvement(&frame, scores(value), *resampled, bootstrap)?)
         }
         Analysis::WinRates(resampled) => {
-            let frame = source.scores(question.keep)?;
+            let frame = source.scores(question)?;
             Ok(win_rates(&frame, scores(value), *resampled, bootstrap)?)
         }
         Analysis::Profiles { of, thresholds, resampled } => {
-            let frame = source.scores(question.keep)?;
+            let frame = source.scores(question)?;
             let columns = scores(value);
             Ok(performance_profiles(&frame, columns, *of, thresholds, *resampled, bootstrap)?)
         }

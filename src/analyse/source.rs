@@ -12,7 +12,7 @@ use crate::study::StudyFile;
 pub(super) const METHOD: &str = "method";
 /// Column of the task in a frame of scores.
 pub(super) const TASK: &str = "task";
-/// The runs' column that tells tasks apart where the arms' names do not.
+/// The runs' column that tells tasks apart where neither the question nor the arms' names do.
 const ENVIRONMENT: &str = "environment";
 
 /// The table that a question is about.
@@ -111,11 +111,26 @@ impl<'a> Source<'a> {
     }
 
     /// The rows with their methods and tasks.
-    pub(super) fn scores(&self, keep: &[(String, Vec<String>)]) -> Result<DataFrame, AnalyseError> {
-        let environment = self.columns.contains(ENVIRONMENT).then(|| ENVIRONMENT.to_owned());
-        let columns: Vec<String> = [ARM.to_owned()].into_iter().chain(environment).collect();
-        let frame = self.rows(keep, &columns)?;
-        with_tasks(frame, &self.results.plan.file).map_err(AnalyseError::from)
+    pub(super) fn scores(&self, question: &Question<'_>) -> Result<DataFrame, AnalyseError> {
+        let file = &self.results.plan.file;
+        let Some(task) = question.task else {
+            let environment = self.columns.contains(ENVIRONMENT).then(|| ENVIRONMENT.to_owned());
+            let columns: Vec<String> = [ARM.to_owned()].into_iter().chain(environment).collect();
+            let frame = self.rows(question.keep, &columns)?;
+            return Ok(with_tasks(frame, file)?);
+        };
+        let task = self.named(task)?;
+        let methods = match question.by {
+            [] => {
+                let factors = file.factors.iter().map(|factor| factor_column(&factor.name));
+                let others: Vec<String> = factors.filter(|factor| *factor != task).collect();
+                if others.is_empty() { vec![ARM.to_owned()] } else { others }
+            }
+            by => self.named_columns(by)?,
+        };
+        let columns: Vec<String> = methods.iter().cloned().chain([task.clone()]).collect();
+        let frame = self.rows(question.keep, &columns)?;
+        by_task(frame, &methods, &task)
     }
 
     /// The rows that have one of some values.
@@ -232,6 +247,30 @@ fn with_tasks(mut frame: DataFrame, file: &StudyFile) -> PolarsResult<DataFrame>
     };
     frame.with_column(methods.with_name(METHOD.into()).into_column())?;
     frame.with_column(tasks.with_name(TASK.into()))?;
+    Ok(frame)
+}
+
+/// Adds [`METHOD`] and [`TASK`] to rows: the values of some columns, with commas between, and of one.
+/// Rows without one of them are left out, such as those of named arms beside factors.
+fn by_task(frame: DataFrame, methods: &[String], task: &str) -> Result<DataFrame, AnalyseError> {
+    let columns: Vec<&str> = methods.iter().map(String::as_str).chain([task]).collect();
+    let mut frame = frame.drop_nulls(Some(columns.as_slice()))?;
+    let texts = |column: &str| -> PolarsResult<Vec<String>> {
+        let column = frame.column(column)?.cast(&DataType::String)?;
+        Ok(column.str()?.iter().flatten().map(str::to_owned).collect())
+    };
+    let mut names = vec![String::new(); frame.height()];
+    for column in methods {
+        for (name, text) in names.iter_mut().zip(texts(column)?) {
+            if !name.is_empty() {
+                name.push(',');
+            }
+            name.push_str(&text);
+        }
+    }
+    let tasks = texts(task)?;
+    frame.with_column(Column::new(METHOD.into(), names))?;
+    frame.with_column(Column::new(TASK.into(), tasks))?;
     Ok(frame)
 }
 

@@ -315,6 +315,11 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 /// How scores over tasks are resampled.
 #[derive(Args, Clone, Debug)]
 struct TaskArgs {
+    /// The column, or factor, that tells tasks apart; methods are then the values of the columns in
+    /// --by, or the levels of the other factors. By default tasks are what stands before the slash in
+    /// the names of arms, or the environments.
+    #[arg(long, value_name = "COLUMN")]
+    task: Option<String>,
     /// Resample tasks too: the interval then speaks of tasks like these.
     #[arg(long)]
     task_bootstrap: bool,
@@ -556,6 +561,17 @@ impl AnalysisArg {
         })
     }
 
+    /// The column of tasks, where there is one.
+    fn task(&self) -> Option<&str> {
+        match self {
+            Self::Scores { tasks, .. }
+            | Self::Improvement { tasks }
+            | Self::WinRates { tasks }
+            | Self::Profiles { tasks, .. } => tasks.task.as_deref(),
+            _ => None,
+        }
+    }
+
     /// The defaults of the resampling.
     fn resampling(&self) -> Bootstrap {
         match self {
@@ -588,6 +604,7 @@ pub fn execute(
         table: args.table.as_deref(),
         metric: args.metric.as_deref(),
         by: &args.by,
+        task: args.analysis.task(),
         keep: &keep,
         bootstrap,
     };
