@@ -67,15 +67,18 @@ pub struct LeaderboardColumns<'a> {
 }
 
 /// A leaderboard in memory.
-struct Board {
-    models: Vec<String>,
+pub(super) struct Board {
+    pub(super) models: Vec<String>,
     /// One column a scenario, of which higher is better.
-    columns: Vec<Vec<Option<f64>>>,
-    reversed: Vec<bool>,
+    pub(super) columns: Vec<Vec<Option<f64>>>,
+    pub(super) reversed: Vec<bool>,
 }
 
 impl Board {
-    fn read(frame: &DataFrame, columns: &LeaderboardColumns<'_>) -> Result<Self, AnalysisError> {
+    pub(super) fn read(
+        frame: &DataFrame,
+        columns: &LeaderboardColumns<'_>,
+    ) -> Result<Self, AnalysisError> {
         let models = texts(frame, columns.model)?
             .into_iter()
             .enumerate()
@@ -109,7 +112,7 @@ impl Board {
     }
 
     /// A result as [`Ties::share`] compares it: a reversed sort also reverses rows.
-    fn entry(&self, scenario: usize, model: usize) -> Option<(f64, usize)> {
+    pub(super) fn entry(&self, scenario: usize, model: usize) -> Option<(f64, usize)> {
         let value = self.columns[scenario][model]?;
         let row = if self.reversed[scenario] { self.models.len() - model } else { model };
         Some((value, row))
@@ -117,7 +120,7 @@ impl Board {
 
     /// The share of the other models that a model wins against on a scenario; `None` without a result
     /// or without others.
-    fn win_rate(&self, scenario: usize, model: usize, ties: Ties) -> Option<f64> {
+    pub(super) fn win_rate(&self, scenario: usize, model: usize, ties: Ties) -> Option<f64> {
         let own = self.entry(scenario, model)?;
         let shares: Vec<f64> = (0..self.models.len())
             .filter(|&other| other != model)
@@ -165,17 +168,41 @@ pub fn mean_scores(
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
     if columns.scenarios.iter().any(|(_, better)| *better == Better::Lower) {
-        return Err(AnalysisError::Setting {
-            name: "the direction of scenarios whose scores are averaged",
-            value: Better::Lower.name().to_owned(),
-            allowed: "be higher for all of them",
-        });
+        return Err(directions());
     }
     let board = Board::read(frame, columns)?;
     let scores =
         |model: usize| board.columns.iter().map(|column| column[model]).collect::<Vec<_>>();
     let rows: Vec<_> = (0..board.models.len()).map(scores).collect();
     averages(&board, &rows, "mean score", bootstrap)
+}
+
+/// That scores of both directions are to be averaged.
+pub(super) fn directions() -> AnalysisError {
+    AnalysisError::Setting {
+        name: "the direction of scenarios whose scores are averaged",
+        value: Better::Lower.name().to_owned(),
+        allowed: "be higher for all of them",
+    }
+}
+
+/// What a model has on the scenarios where it has something.
+pub(super) fn present(row: &[Option<f64>]) -> Vec<f64> {
+    row.iter().copied().flatten().collect()
+}
+
+/// Intervals over scenarios of an aggregate of each model's row; none with fewer than two numbers.
+pub(super) fn intervals(
+    rows: &[Vec<Option<f64>>],
+    aggregate: fn(&[f64]) -> Option<f64>,
+    bootstrap: &Bootstrap,
+) -> Result<Vec<Option<Interval>>, AnalysisError> {
+    let of_row = |row: &Vec<Option<f64>>| -> Result<Option<Interval>, AnalysisError> {
+        let statistic = |strata: &[Vec<Option<f64>>]| aggregate(&present(strata.first()?));
+        let interval = bootstrap.interval(&[row.as_slice()], statistic)?;
+        Ok(interval.filter(|_| present(row).len() > 1))
+    };
+    rows.iter().map(of_row).collect()
 }
 
 /// Means of what each model has on the scenarios, with intervals over scenarios.
@@ -185,15 +212,7 @@ fn averages(
     estimator: &str,
     bootstrap: &Bootstrap,
 ) -> Result<DataFrame, AnalysisError> {
-    let present =
-        |row: &[Option<f64>]| -> Vec<f64> { row.iter().copied().flatten().collect::<Vec<f64>>() };
-    let mut intervals: Vec<Option<Interval>> = Vec::with_capacity(rows.len());
-    for row in rows {
-        let statistic = |strata: &[Vec<Option<f64>>]| mean(&present(strata.first()?));
-        let several = present(row).len() > 1;
-        let interval = bootstrap.interval(&[row.as_slice()], statistic)?;
-        intervals.push(interval.filter(|_| several));
-    }
+    let intervals = intervals(rows, mean, bootstrap)?;
     let counts = rows.iter().map(|row| present(row).len() as u64);
     let estimates = rows.iter().map(|row| mean(&present(row)));
     let words = format!("{} over scenarios", bootstrap.method.name());

@@ -37,6 +37,7 @@ pub mod replication;
 mod samples;
 mod scores;
 mod selection;
+mod standings;
 mod student;
 mod tables;
 
@@ -85,6 +86,10 @@ pub use scores::{
 pub use selection::{
     Better, FigureOne, FigureOneColumns, MissingRuns, SelectionColumns, SelectionOptions,
     SelectionRule, figure_one, select, tuning_sensitivity,
+};
+pub use standings::{
+    Aggregation, Agreement, MissingResults, StandingRules, agreement, head_to_head_standings,
+    standings,
 };
 pub use tables::{CurveColumns, SummaryColumns, curves, summarise};
 

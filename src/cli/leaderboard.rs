@@ -1,7 +1,7 @@
 //! `ceteris leaderboard`: a published table of models by scenarios.
 
 use std::error::Error;
-use std::io::{Cursor, Write};
+use std::io::Write;
 use std::path::PathBuf;
 
 use analysis::{
@@ -9,11 +9,11 @@ use analysis::{
     mean_win_rates,
 };
 use clap::{Args, ValueEnum};
-use polars::prelude::*;
 
 use super::output::Format;
 use super::statistics::BootstrapArgs;
 use crate::cli::frame;
+use crate::studies::lm_leaderboard;
 
 /// Aggregates a table of models by scenarios, such as a published leaderboard: mean win rates as HELM has
 /// them, mean scores, head-to-head comparisons, coverage; intervals are bootstrap intervals over scenarios.
@@ -102,7 +102,9 @@ pub fn execute(
     out: &mut dyn Write,
 ) -> Result<(), Box<dyn Error + Send + Sync>> {
     let format = args.out.as_deref().map(Format::of).transpose()?;
-    let table = read(args)?;
+    let bytes = std::fs::read(&args.file)
+        .map_err(|error| format!("cannot read {}: {error}", args.file.display()))?;
+    let table = lm_leaderboard::table(&args.file, bytes)?;
     let names: Vec<String> =
         table.get_column_names().into_iter().map(|name| name.to_string()).collect();
     let (model, rest) = names.split_first().ok_or("the table has no column")?;
@@ -153,36 +155,4 @@ fn unknown(name: &str, known: &[String]) -> String {
     let near = ::flags::nearest(name, known.iter().map(String::as_str));
     let near = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
     format!("the table has no scenario {name:?}{near}")
-}
-
-/// Reads the table: rows without a model are left out, as are empty lines at the end of published ones.
-fn read(args: &LeaderboardArgs) -> Result<DataFrame, Box<dyn Error + Send + Sync>> {
-    let shown = args.file.display();
-    let separator = match args.file.extension().and_then(|ending| ending.to_str()) {
-        Some("tsv") => b'\t',
-        Some("csv") => b',',
-        _ => return Err(format!("{shown}: name a file that ends in .tsv or .csv").into()),
-    };
-    let bytes =
-        std::fs::read(&args.file).map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let nulls = NullValues::AllColumns(vec!["-".into(), "".into()]);
-    let options =
-        CsvParseOptions::default().with_separator(separator).with_null_values(Some(nulls));
-    let table = CsvReadOptions::default()
-        .with_has_header(true)
-        .with_infer_schema_length(None)
-        .with_parse_options(options)
-        .into_reader_with_file_handle(Cursor::new(bytes))
-        .finish()
-        .map_err(|error| format!("cannot read {shown}: {error}"))?;
-    let first = table.columns().first().ok_or_else(|| format!("{shown} is empty"))?;
-    let table = table.filter(&first.is_not_null())?;
-    for column in table.columns().iter().skip(1) {
-        let empty = column.null_count() == column.len();
-        if !empty && !column.dtype().is_primitive_numeric() {
-            let name = column.name();
-            return Err(format!("{shown}: column {name:?} holds text; leave it out").into());
-        }
-    }
-    Ok(table)
 }

@@ -19,6 +19,7 @@ use crate::study::Run;
 
 pub mod dataset_replication;
 pub mod lm_evaluation;
+pub mod lm_leaderboard;
 pub mod multilabel_annotation;
 pub mod policy_gradient;
 
@@ -559,6 +560,7 @@ pub fn registry() -> &'static [&'static dyn Study] {
         &dataset_replication::DatasetReplication,
         &multilabel_annotation::MultilabelAnnotation,
         &lm_evaluation::LmEvaluation,
+        &lm_leaderboard::LmLeaderboard,
     ]
 }
 
