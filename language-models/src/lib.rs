@@ -4,6 +4,10 @@
 //! answers: a network that runs in this process, a server, a table of counts. None of them knows of
 //! questions, scores or studies.
 
+pub mod bpe;
+pub mod gguf;
+pub mod llama;
+
 use std::sync::atomic::AtomicBool;
 
 use serde::{Deserialize, Serialize};
