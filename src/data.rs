@@ -2,8 +2,9 @@
 //! here.
 //!
 //! Nothing of it is part of the repository. A copy is looked for in the folder that the environment
-//! variable `CETERIS_DATA` names, then in `data`, then in `../shared/data`; every file is compared with
-//! its SHA-256 when it is read, so that a number never depends on which copy was found. What a file
+//! variable `CETERIS_DATA` names, then in `data`, then in `../shared/data`, then in `third-party`, where
+//! the setup scripts put what they make of published packages; every file is compared with its SHA-256
+//! when it is read, so that a number never depends on which copy was found. What a file
 //! holds is therefore part of the program, as the identity of a run assumes.
 
 use std::io::{Cursor, Read, Seek};
@@ -60,8 +61,8 @@ pub enum Presence {
 pub enum DataError {
     /// No copy is here.
     #[error(
-        "no copy of {path} ({name}, from {source_}) is in the folder that {VARIABLE} names, in data or \
-         in ../shared/data; `ceteris data` says where to get it"
+        "no copy of {path} ({name}, from {source_}) is in the folder that {VARIABLE} names, in data, in \
+         ../shared/data or in third-party; `ceteris data` says where to get it"
     )]
     Missing {
         /// The data set.
@@ -101,7 +102,7 @@ pub enum DataError {
 /// The folders in which published data is looked for, in that order.
 pub fn folders() -> Vec<PathBuf> {
     let named = env::var_os(VARIABLE).map(PathBuf::from);
-    named.into_iter().chain(["data".into(), "../shared/data".into()]).collect()
+    named.into_iter().chain(["data", "../shared/data", "third-party"].map(PathBuf::from)).collect()
 }
 
 impl DataSet {

@@ -10,7 +10,8 @@ use crate::studies::registry;
 
 /// Lists the published data that studies read: source, licence, hash, and whether a copy is here.
 ///
-/// Copies are looked for in the folder that CETERIS_DATA names, then in data, then in ../shared/data.
+/// Copies are looked for in the folder that CETERIS_DATA names, then in data, in ../shared/data and in
+/// third-party, where setup scripts put what they make.
 /// Studies compare every file with its hash before they read it.
 #[derive(Args, Clone, Debug)]
 pub struct DataArgs {
