@@ -68,15 +68,21 @@ pub(super) fn json<T: serde::de::DeserializeOwned>(set: &DataSet) -> Result<T, W
     serde_json::from_slice(&set.read(path)?).map_err(|source| WordsError::Json { path, source })
 }
 
-/// The lists where they are here; says that the test is skipped where they are not.
+/// The lists where they are here.
 #[cfg(test)]
 pub(super) fn given() -> Option<Words> {
-    let words = Words::read();
-    if let Err(error) = &words {
+    given_as(&WORDS)
+}
+
+/// What a script makes, where it has; says that the test is skipped where it has not.
+#[cfg(test)]
+pub(super) fn given_as<T: serde::de::DeserializeOwned>(set: &DataSet) -> Option<T> {
+    let content = json(set);
+    if let Err(error) = &content {
         assert!(std::env::var_os("CETERIS_REQUIRE_WORDS").is_none(), "{error}");
         eprintln!("skipped: {error}");
     }
-    words.ok()
+    content.ok()
 }
 
 /// Phrases that a speaker puts between words.
