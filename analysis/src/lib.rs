@@ -37,6 +37,7 @@ pub mod replication;
 mod samples;
 mod scores;
 mod selection;
+mod selective;
 mod standings;
 mod student;
 mod tables;
@@ -87,6 +88,7 @@ pub use selection::{
     Better, FigureOne, FigureOneColumns, MissingRuns, SelectionColumns, SelectionOptions,
     SelectionRule, figure_one, select, tuning_sensitivity,
 };
+pub use selective::{Selection, SelectiveAccuracy, selective_accuracy};
 pub use standings::{
     Aggregation, Agreement, MissingResults, StandingRules, agreement, head_to_head_standings,
     standings,
