@@ -9,12 +9,12 @@
 use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 
 use burn::tensor::activation::silu;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use sha2::{Digest as _, Sha256};
@@ -30,7 +30,7 @@ const SCORED_ROWS: usize = 256;
 /// Rows of logits held at a time.
 const LOGIT_ROWS: usize = 64;
 /// Texts that are continued together.
-const CONTINUED: usize = 8;
+const CONTINUED: usize = 16;
 
 /// Why a file is no model that can be run.
 #[derive(Debug, thiserror::Error)]
@@ -52,26 +52,23 @@ pub enum LlamaError {
 }
 
 /// How a model is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LlamaOptions {
-    /// Threads that compute.
-    pub threads: usize,
     /// Whether prompts are put to the model as a user's message in the file's ChatML template.
     pub chat: bool,
     /// Most tokens that the network sees at once, where that is to be fewer than the file says.
     pub context: Option<usize>,
 }
 
-impl Default for LlamaOptions {
-    fn default() -> Self {
-        Self { threads: 1, chat: false, context: None }
-    }
+/// A network with its tokeniser. Clones share its weights.
+#[derive(Clone)]
+pub struct Llama {
+    model: Arc<Model>,
+    threads: usize,
 }
 
-/// A network with its tokeniser.
-pub struct Llama {
+struct Model {
     sha256: String,
-    options: LlamaOptions,
     bpe: Bpe,
     context: usize,
     /// Stands where a text begins that nothing precedes.
@@ -219,13 +216,13 @@ impl Network {
                 return None;
             }
             let normed = rms_norm(x.clone(), &layer.attention_norm, epsilon);
-            let [rotated, values] = normed
-                .matmul(layer.queries_keys_values.clone())
-                .reshape([padded, heads + 2 * key_heads, head])
-                .split_with_sizes(vec![heads + key_heads, key_heads], 1)
-                .try_into()
-                .unwrap_or_else(|_| unreachable!("two sizes give two parts"));
-            let rotated = rotate(rotated, &cosines, &sines);
+            let all = normed.matmul(layer.queries_keys_values.clone()).reshape([
+                padded,
+                heads + 2 * key_heads,
+                head,
+            ]);
+            let values = all.clone().slice(s![.., heads + key_heads.., ..]);
+            let rotated = rotate(all.slice(s![.., ..heads + key_heads, ..]), &cosines, &sines);
             let mut outputs = Vec::new();
             let mut first = 0;
             let mut index = 0;
@@ -271,11 +268,9 @@ impl Network {
             let attended = Tensor::cat(outputs, 0).matmul(layer.attention_output.clone());
             x = x + attended;
             let normed = rms_norm(x.clone(), &layer.mlp_norm, epsilon);
-            let [gate, up] = normed
-                .matmul(layer.gate_up.clone())
-                .chunk(2, 1)
-                .try_into()
-                .unwrap_or_else(|_| unreachable!("two chunks of an even number of columns"));
+            let both = normed.matmul(layer.gate_up.clone());
+            let [inner, _] = layer.down.dims();
+            let (gate, up) = (both.clone().slice(s![.., ..inner]), both.slice(s![.., inner..]));
             x = x + (silu(gate) * up).matmul(layer.down.clone());
         }
         for part in parts {
@@ -292,11 +287,11 @@ impl Network {
             // One row alone would take another path through the kernels.
             let doubled = (wanted.len() == 1).then_some(wanted[0]);
             let indices = self.indices(wanted.iter().copied().chain(doubled).map(|row| row as i64));
-            let logits = hidden.clone().select(0, indices).matmul(self.head.clone()).into_data();
-            let Ok(values) = logits.as_slice::<f32>() else {
-                unreachable!("the network is of f32")
-            };
-            let vocabulary = values.len() / (wanted.len() + usize::from(doubled.is_some()));
+            let logits = hidden.clone().select(0, indices).matmul(self.head.clone());
+            let [_, vocabulary] = logits.dims();
+            let data = logits.into_data();
+            // The network is of f32; without rows no request would be answered, which is an error.
+            let values = data.as_slice::<f32>().unwrap_or_default();
             for (place, row) in values.chunks_exact(vocabulary).take(wanted.len()).enumerate() {
                 each(chunk * LOGIT_ROWS + place, row);
             }
@@ -344,10 +339,8 @@ fn halves(matrix: &[f32], head: usize, width: usize) -> Vec<f32> {
 }
 
 fn rotate(x: Tensor<3>, cosines: &Tensor<3>, sines: &Tensor<3>) -> Tensor<3> {
-    let [first, second] = x
-        .chunk(2, 2)
-        .try_into()
-        .unwrap_or_else(|_| unreachable!("two chunks of an even number of columns"));
+    let half = x.dims()[2] / 2;
+    let (first, second) = (x.clone().slice(s![.., .., ..half]), x.slice(s![.., .., half..]));
     let (cosines, sines) = (|| cosines.clone(), || sines.clone());
     Tensor::cat(
         vec![
@@ -480,11 +473,33 @@ enum Done {
 }
 
 impl Llama {
-    /// Loads a file.
+    /// Loads a file, to be computed with one thread.
     ///
     /// # Errors
     /// When it cannot be read, or holds something that cannot be run.
-    pub fn open(path: &Path, options: LlamaOptions) -> Result<Self, LlamaError> {
+    pub fn open(path: &Path, options: &LlamaOptions) -> Result<Self, LlamaError> {
+        Ok(Self { model: Arc::new(Model::open(path, options)?), threads: 1 })
+    }
+
+    /// The same network, computed with a number of threads.
+    #[must_use]
+    pub fn with_threads(&self, threads: usize) -> Self {
+        Self { model: Arc::clone(&self.model), threads: threads.max(1) }
+    }
+
+    /// SHA-256 of the file, in hexadecimal.
+    pub fn sha256(&self) -> &str {
+        &self.model.sha256
+    }
+
+    /// Its tokeniser.
+    pub fn bpe(&self) -> &Bpe {
+        &self.model.bpe
+    }
+}
+
+impl Model {
+    fn open(path: &Path, options: &LlamaOptions) -> Result<Self, LlamaError> {
         let gguf = Gguf::open(path)?;
         let architecture =
             gguf.metadata("general.architecture").and_then(Value::as_str).unwrap_or_default();
@@ -590,13 +605,7 @@ impl Llama {
             prefix_name,
             ends,
             chat,
-            options,
         })
-    }
-
-    /// Its tokeniser.
-    pub fn bpe(&self) -> &Bpe {
-        &self.bpe
     }
 
     /// Tokens of a prompt, and of a text that continues it.
@@ -900,10 +909,11 @@ struct Scored {
 
 impl LanguageModel for Llama {
     fn identity(&self) -> String {
-        let chat = if self.chat.is_some() { ", chat" } else { "" };
+        let model = &self.model;
+        let chat = if model.chat.is_some() { ", chat" } else { "" };
         format!(
             "gguf sha256:{} from {}, {} tokens{chat}, numerics {NUMERICS}",
-            self.sha256, self.prefix_name, self.context
+            model.sha256, model.prefix_name, model.context
         )
     }
 
@@ -913,7 +923,7 @@ impl LanguageModel for Llama {
         stop: &AtomicBool,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
-        let threads = self.options.threads.max(1);
+        let (model, threads) = (&self.model, self.threads);
         let mut scored: Vec<Option<Scored>> = Vec::with_capacity(requests.len());
         let mut pieces = Vec::new();
         let mut texts = VecDeque::new();
@@ -921,10 +931,10 @@ impl LanguageModel for Llama {
             let mut known = None;
             match asked {
                 Request::Score { prompt, continuation, .. } => {
-                    let (mut tokens, text) = self.tokens(prompt, continuation);
+                    let (mut tokens, text) = model.tokens(prompt, continuation);
                     let (before, count) = (tokens.len(), text.len());
                     tokens.extend(text);
-                    let windows = windows(before, count, self.context);
+                    let windows = windows(before, count, model.context);
                     known = Some(Scored {
                         prompt_tokens: before as u32,
                         tokens: count as u32,
@@ -940,14 +950,14 @@ impl LanguageModel for Llama {
                     ));
                 }
                 Request::Generate { prompt, sampling } => {
-                    let (mut tokens, _) = self.tokens(prompt, "");
-                    let room = self.context.saturating_sub(sampling.max_tokens as usize);
+                    let (mut tokens, _) = model.tokens(prompt, "");
+                    let room = model.context.saturating_sub(sampling.max_tokens as usize);
                     if room == 0 {
                         let wanted = sampling.max_tokens;
                         return Err(ModelError::Failed(
                             format!(
                                 "{wanted} tokens were asked of a model that sees {}",
-                                self.context
+                                model.context
                             )
                             .into(),
                         ));
@@ -998,7 +1008,7 @@ impl LanguageModel for Llama {
                 .map(|_| {
                     let (sender, queue, stopped) = (sender.clone(), &queue, &stopped);
                     scope.spawn(move || {
-                        self.work(requests, queue, together, stopped, &|done| {
+                        model.work(requests, queue, together, stopped, &|done| {
                             sender.send(done).is_ok()
                         });
                     })

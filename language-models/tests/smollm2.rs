@@ -4,6 +4,7 @@
 //! pins. Without the model the tests are skipped; with `CETERIS_REQUIRE_SMOLLM2` they fail.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use language_models::bpe::Bpe;
@@ -30,8 +31,10 @@ fn model() -> Option<PathBuf> {
     None
 }
 
-fn options(threads: usize) -> LlamaOptions {
-    LlamaOptions { threads, ..LlamaOptions::default() }
+/// The network as it comes, opened once.
+fn open(path: &Path, threads: usize) -> Llama {
+    static OPEN: OnceLock<Llama> = OnceLock::new();
+    OPEN.get_or_init(|| Llama::open(path, &LlamaOptions::default()).unwrap()).with_threads(threads)
 }
 
 fn score(prompt: &str, continuation: &str) -> Request {
@@ -142,7 +145,7 @@ fn tokens_of_gsm8k_are_those_of_the_package_tokenizers() {
 #[test]
 fn log_probabilities_are_those_of_transformers() {
     let Some(path) = model() else { return };
-    let model = Llama::open(&path, options(2)).unwrap();
+    let model = open(&path, 2);
     let expected = fixture("smollm2.json");
     let scores = expected["scores"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -162,7 +165,11 @@ fn greedy_texts_are_those_of_transformers() {
     let Some(path) = model() else { return };
     let expected = fixture("smollm2.json");
     for chat in [false, true] {
-        let model = Llama::open(&path, LlamaOptions { chat, ..options(2) }).unwrap();
+        let options = LlamaOptions { chat, context: None };
+        let model = match chat {
+            true => Llama::open(&path, &options).unwrap().with_threads(2),
+            false => open(&path, 2),
+        };
         let known: Vec<&Value> = expected["greedy"]
             .as_array()
             .unwrap()
@@ -188,7 +195,7 @@ fn greedy_texts_are_those_of_transformers() {
 #[test]
 fn answers_depend_on_nothing_but_their_request() {
     let Some(path) = model() else { return };
-    let alone = Llama::open(&path, options(1)).unwrap();
+    let alone = open(&path, 1);
     let words =
         ["the", "cat", "that", "some", "boys", "saw", "was", "near", "3", "houses", ",", "Anne's"];
     let mut requests: Vec<Request> = (0..40)
@@ -217,7 +224,7 @@ fn answers_depend_on_nothing_but_their_request() {
         requests.push(generate(&prompt, greedy(4)));
     }
     let together = answers(&alone, &requests);
-    let threads = answers(&Llama::open(&path, options(3)).unwrap(), &requests);
+    let threads = answers(&alone.with_threads(3), &requests);
     assert_eq!(together, threads);
     for (request, answer) in requests.iter().zip(&together).step_by(3) {
         assert_eq!(&answers(&alone, std::slice::from_ref(request))[0], answer, "{request:?}");
@@ -231,7 +238,7 @@ fn answers_depend_on_nothing_but_their_request() {
 #[test]
 fn texts_end_where_they_are_told_to() {
     let Some(path) = model() else { return };
-    let model = Llama::open(&path, options(2)).unwrap();
+    let model = open(&path, 2);
     let stop = |stop: &[&str]| Sampling {
         stop: stop.iter().map(|&stop| stop.to_owned()).collect(),
         ..greedy(12)
@@ -271,8 +278,8 @@ fn texts_end_where_they_are_told_to() {
 #[test]
 fn long_texts_are_scored_in_windows() {
     let Some(path) = model() else { return };
-    let small = Llama::open(&path, LlamaOptions { context: Some(8), ..options(1) }).unwrap();
-    let whole = Llama::open(&path, options(1)).unwrap();
+    let small = Llama::open(&path, &LlamaOptions { chat: false, context: Some(8) }).unwrap();
+    let whole = open(&path, 1);
     // Sixteen tokens after the first: windows predict 7, 7 and 2, the last one after six others.
     let text = "one two three four five six seven eight nine ten one two three four five six";
     let bpe = small.bpe();
@@ -304,7 +311,7 @@ fn long_texts_are_scored_in_windows() {
 #[test]
 fn a_model_stops_when_it_is_told_to() {
     let Some(path) = model() else { return };
-    let model = Llama::open(&path, options(2)).unwrap();
+    let model = open(&path, 2);
     let text = "a few words that take a moment".repeat(20);
     let requests: Vec<Request> =
         (0..40).map(|number| score("", &format!("{number} {text}"))).collect();
