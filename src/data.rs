@@ -114,15 +114,28 @@ impl DataSet {
         self.read_from(&folders(), path)
     }
 
+    /// Where a file is, for those that are too large to be read as a whole. The caller compares it with
+    /// its hash.
+    ///
+    /// # Errors
+    /// When no copy is here.
+    pub fn locate(&self, path: &str) -> Result<PathBuf, DataError> {
+        Ok(self.locate_in(&folders(), path)?.1)
+    }
+
+    fn locate_in(
+        &self,
+        folders: &[PathBuf],
+        path: &str,
+    ) -> Result<(&DataFile, PathBuf), DataError> {
+        let missing = |path| DataError::Missing { name: self.name, path, source_: self.source };
+        let file = self.files.iter().find(|file| file.path == path);
+        let file = file.ok_or_else(|| missing("an undeclared file"))?;
+        Ok((file, find(folders, file.path).ok_or_else(|| missing(file.path))?))
+    }
+
     fn read_from(&self, folders: &[PathBuf], path: &str) -> Result<Vec<u8>, DataError> {
-        let Some(file) = self.files.iter().find(|file| file.path == path) else {
-            let (name, source_) = (self.name, self.source);
-            return Err(DataError::Missing { name, path: "an undeclared file", source_ });
-        };
-        let Some(full) = find(folders, file.path) else {
-            let (name, source_) = (self.name, self.source);
-            return Err(DataError::Missing { name, path: file.path, source_ });
-        };
+        let (file, full) = self.locate_in(folders, path)?;
         let bytes =
             fs::read(&full).map_err(|source| DataError::Io { path: full.clone(), source })?;
         let found = hexadecimal(&bytes);

@@ -42,6 +42,11 @@ flags::levels! {
         /// Log probabilities drawn at random and empty texts: what an evaluation gives that knows
         /// nothing.
         Uniform = "uniform",
+        /// SmolLM2-135M-Instruct (Ben Allal et al. 2025), computed in the run; `ceteris data` says where
+        /// to get it.
+        Smollm2 = "smollm2-135m-instruct",
+        /// The network in the file `gguf_file`, of the Llama family, computed in the run.
+        Gguf = "gguf",
         /// The model `endpoint_model` of the server at `endpoint_url`, which speaks OpenAI's protocol.
         Endpoint = "endpoint",
     }
@@ -50,12 +55,17 @@ flags::levels! {
 impl LanguageModelName {
     /// Whether the model is asked in the run; otherwise its answers are recorded ones.
     pub(super) fn is_asked(self) -> bool {
-        matches!(self, Self::Ngram | Self::Uniform | Self::Endpoint)
+        matches!(self, Self::Ngram | Self::Uniform | Self::Smollm2 | Self::Gguf | Self::Endpoint)
     }
 
     /// Whether its answers cost time or money, so that none is asked for twice.
     pub(super) fn is_costly(self) -> bool {
-        matches!(self, Self::Endpoint)
+        self.is_network() || self == Self::Endpoint
+    }
+
+    /// Whether it is a network that the run computes.
+    pub(super) fn is_network(self) -> bool {
+        matches!(self, Self::Smollm2 | Self::Gguf)
     }
 
     /// Whether it gives the same answer when it is asked again. A server may not: it batches requests
@@ -264,6 +274,15 @@ flags::flags! {
         /// SHA-256 of that file; empty where the task is another.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
         pub questions_sha256: String = String::new(),
+        /// The network, by the path of its GGUF file; empty where the model is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
+        pub gguf_file: String = String::new(),
+        /// SHA-256 of that file; empty where the model is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
+        pub gguf_sha256: String = String::new(),
+        /// Whether a network is given prompts as the message of a user, in its file's ChatML template.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "llama.cpp", shape)]
+        pub chat_template: bool = false,
         /// Address of the server up to `/chat/completions`, such as "http://localhost:8000/v1"; empty
         /// where the model is another.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "OpenAI API", shape)]
@@ -502,6 +521,29 @@ impl EvaluationConfig {
                     "set it to the 64 lower-case digits that sha256sum prints for the file",
                 );
             }
+        }
+        if model == LanguageModelName::Gguf {
+            if self.gguf_file.is_empty() {
+                report(
+                    &["gguf_file"],
+                    "no file of a network is named".to_owned(),
+                    "set it to the path of a GGUF file",
+                );
+            }
+            if !digits(&self.gguf_sha256) {
+                report(
+                    &["gguf_sha256"],
+                    "the file of the network has no SHA-256".to_owned(),
+                    "set it to the 64 lower-case digits that sha256sum prints for the file",
+                );
+            }
+        }
+        if self.chat_template && !model.is_network() {
+            report(
+                &["chat_template", "language_model"],
+                format!("{model} has no template of its own"),
+                "leave chat_template out; an endpoint's template is the server's (`endpoint_api`)",
+            );
         }
         if task == Task::SampleLog {
             if self.sample_log.is_empty() {

@@ -24,6 +24,7 @@ mod answers;
 mod ask;
 mod config;
 mod evaluate;
+mod local;
 mod questions;
 mod settings;
 mod sources;
@@ -78,6 +79,7 @@ impl Shared {
         config: &EvaluationConfig,
         questions: &[&Instance],
         run: &Run,
+        threads: usize,
     ) -> Result<Vec<AskedBy<'a>>, StudyError> {
         let all = || (0..questions.len()).collect();
         Ok(match config.language_model {
@@ -88,6 +90,9 @@ impl Shared {
                 }
                 let model = |text| self.models.get(text).map(|model| Box::new(model) as Box<_>);
                 of.into_iter().filter_map(|(text, places)| Some((model(text)?, places))).collect()
+            }
+            model if model.is_network() => {
+                vec![(Box::new(local::network(config, threads)?), all())]
             }
             LanguageModelName::Endpoint => {
                 let endpoint = Endpoint {
@@ -200,7 +205,7 @@ fn evaluated<'a>(
     }
     let mut answers: Vec<Vec<Answer>> = asked.iter().map(|_| Vec::new()).collect();
     // Questions of one n-gram model after those of another; every other model answers all.
-    for (model, places) in shared.asked_by(config, &questions, run)? {
+    for (model, places) in shared.asked_by(config, &questions, run, context.threads)? {
         let requests: Vec<Request> = places
             .iter()
             .flat_map(|place| asked[*place].iter().map(|asked| asked.request.clone()))

