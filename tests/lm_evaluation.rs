@@ -9,6 +9,7 @@ use ceteris::studies::{CohortContext, CohortOutcome, Device, Study, StudyError, 
 use ceteris::study::{Plan, StudyFile, plan};
 use polars::prelude::DataFrame;
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 fn study() -> &'static dyn Study {
     find("lm-evaluation").unwrap()
@@ -150,6 +151,48 @@ fn all_113_values_of_recorded_helm_runs_come_out() {
         }
     }
     assert_eq!(compared, 113);
+}
+
+/// The run stores three scores of shared words beside the measures above.
+#[test]
+fn rouge_and_bleu_of_a_recorded_helm_run_come_out() {
+    if !present("helm-raw-runs") {
+        return;
+    }
+    let folder = folder().join("raw_runs/narrative_qa-model=openai_gpt2");
+    let mut compared = 0;
+    let close = |ours: f64, published: &Value, what: &str| {
+        let published = published["mean"].as_f64().unwrap();
+        assert!((ours - published).abs() <= 1e-12, "{what}: {ours}, {published}");
+    };
+    for (level, measure) in
+        [("rouge-l", "rouge_l"), ("bleu-1", "bleu_1"), ("bleu-4-grams", "bleu_4")]
+    {
+        let base = format!(
+            "[base]\nlanguage_model = \"recorded\"\nevaluation_task = \"helm-narrative-qa\"\n\
+             answer_score = \"{level}\"\n"
+        );
+        let found = alone(&base);
+        let instances = table(&found, "instances");
+        let (ids, scores) = (texts(instances, "instance_id"), floats(instances, "score"));
+        for published in json(&folder.join("per_instance_stats.json")).as_array().unwrap() {
+            let id = published["instance_id"].as_str().unwrap();
+            let row = ids.iter().position(|known| known == id).unwrap();
+            let stats = published["stats"].as_array().unwrap();
+            let stat = stats.iter().find(|stat| stat["name"]["name"] == measure).unwrap();
+            close(scores[row].unwrap(), stat, id);
+            compared += 1;
+        }
+        for stat in json(&folder.join("stats.json")).as_array().unwrap() {
+            if stat["name"]["name"] == measure && stat["name"]["perturbation"].is_null() {
+                let split = stat["name"]["split"].as_str().unwrap();
+                let found = alone(&format!("{base}evaluation_split = \"{split}\"\n"));
+                close(metric(&found, 0, "score").unwrap(), stat, split);
+                compared += 1;
+            }
+        }
+    }
+    assert_eq!(compared, 3 * (5 + 2));
 }
 
 #[test]
@@ -294,12 +337,15 @@ const CHOSEN: &str = r#"{"doc_id": 7, "doc": {}, "target": "1", "arguments": {"g
 {"doc_id": 8, "doc": {}, "target": 0, "arguments": [["Two and two make", " four"], ["Two and two make", " 5"]], "resps": [[[-5.0, false]], [[-4.0, true]]], "filtered_resps": [[-5.0, false], [-4.0, true]], "filter": "none", "metrics": ["acc"], "acc": 0.0}
 "#;
 
+fn sha256(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn logged(text: &str, rest: &str) -> CohortOutcome {
-    use sha2::{Digest, Sha256};
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("samples_t.jsonl");
     std::fs::write(&path, text).unwrap();
-    let sum: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let sum = sha256(text);
     alone(&format!(
         "[base]\nevaluation_task = \"sample-log\"\nlanguage_model = \"recorded\"\n\
          sample_log = {:?}\nsample_log_sha256 = \"{sum}\"\n{rest}",
@@ -341,6 +387,229 @@ fn a_changed_sample_log_is_refused() {
     assert!(error.contains("not that in `sample_log_sha256`"), "{error}");
 }
 
+/// Questions in a file, as lines of a study file.
+fn asked(folder: &Path, questions: &str) -> String {
+    let path = folder.join("questions.jsonl");
+    std::fs::write(&path, questions).unwrap();
+    format!(
+        "evaluation_task = \"questions\"\nquestions_file = {:?}\nquestions_sha256 = \"{}\"\n",
+        path.to_str().unwrap(),
+        sha256(questions)
+    )
+}
+
+const PERTURBED: &str = r#"{"id": "id0", "input": "Did Greg say that he should not receive the new books?", "options": ["he did", "she did not", "Greg did not"], "correct": 2}
+{"id": "id1", "input": "why", "options": ["because of him", "no"], "correct": 0}
+{"id": "id2", "input": "The King and his men are going to the castle, and they do not know the way.", "options": ["true", "false"], "correct": [0, 1]}
+{"id": "id3", "input": "Is it the case that she is taller than Emily, and that Emily is a girl?", "options": ["yes", "no"], "correct": 1}
+"#;
+
+#[test]
+fn changed_questions_are_asked_and_the_worst_of_their_scores_counts() {
+    if !present("gsm8k-solutions") || !present("helm-words") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let base = format!(
+        "[base]\n{}language_model = \"uniform\"\nadapter = \"separate\"\n",
+        asked(folder.path(), PERTURBED)
+    );
+    let plain = alone(&base);
+    assert_eq!(metric(&plain, 0, "robustness_score"), None);
+    assert_eq!(table(&plain, "perturbations").height(), 0);
+    let found = alone(&format!("{base}perturbations = \"canonical\"\nperturbation_draws = 3\n"));
+    // Changed forms move nothing of what is measured without them.
+    for measure in ["score", "exact_match", "confidence", "ece_10_bin", "questions"] {
+        assert_eq!(metric(&found, 0, measure), metric(&plain, 0, measure), "{measure}");
+    }
+    let instances = table(&found, "instances");
+    let (ids, scores) = (texts(instances, "instance_id"), floats(instances, "score"));
+    let names: Vec<Option<&str>> =
+        instances.column("perturbation").unwrap().str().unwrap().iter().collect();
+    // What crfm-helm 0.5.16 makes of the first question (its mild_mix with the seeds none, 1 and 2; its
+    // pronouns, of which "Greg" is none).
+    let prompts = texts(table(&found, "requests"), "prompt");
+    for expected in [
+        "did   greg  say that he  shouldn't receive the new books?",
+        "did  greg say  that  he   shoudln receive  the   new  books?",
+        "did  greg say that   he  shouldn't receive the   new   books?",
+        "Did Greg say that she should not receive the new books?",
+    ] {
+        let prompt = format!("Question: {expected}\nAnswer:");
+        assert!(prompts.contains(&prompt), "{expected}: {prompts:#?}");
+    }
+    let worst = |of: &[&str]| {
+        let mean_of: Vec<f64> = ["id0", "id1", "id2", "id3"]
+            .iter()
+            .map(|id| {
+                let rows = (0..ids.len()).filter(|row| ids[*row] == *id);
+                let rows = rows.filter(|row| names[*row].is_none_or(|name| of.contains(&name)));
+                rows.map(|row| scores[row].unwrap()).fold(f64::INFINITY, f64::min)
+            })
+            .collect();
+        analysis::mean(&mean_of)
+    };
+    assert_eq!(metric(&found, 0, "robustness_score"), worst(&["mild-mix"]));
+    let fairness = worst(&["gender-pronouns", "person-name"]);
+    assert_eq!(metric(&found, 0, "fairness_score"), fairness);
+    // Nothing was generated that could be toxic.
+    assert_eq!(metric(&found, 0, "robustness_toxic_fraction"), None);
+    let effects = table(&found, "perturbations");
+    assert_eq!(texts(effects, "perturbation"), ["mild-mix", "gender-pronouns", "person-name"]);
+    assert_eq!(texts(effects, "aspect"), ["robustness", "fairness", "fairness"]);
+    let questions: Vec<Option<u64>> =
+        effects.column("questions").unwrap().u64().unwrap().iter().collect();
+    // "why" cannot change; a pronoun is in the first and the third; a name in the first and the last.
+    assert_eq!(questions, [Some(3), Some(2), Some(2)]);
+    for ((name, before), (after, lowest)) in texts(effects, "perturbation")
+        .iter()
+        .zip(floats(effects, "score_before"))
+        .zip(floats(effects, "score_after").into_iter().zip(floats(effects, "score_worst")))
+    {
+        let rows = |changed: bool| -> Vec<usize> {
+            let is = |row: &usize| names[*row] == Some(name.as_str());
+            let touched: BTreeSet<&String> =
+                (0..ids.len()).filter(is).map(|row| &ids[row]).collect();
+            (0..ids.len())
+                .filter(|row| touched.contains(&ids[*row]))
+                .filter(|row| if changed { is(row) } else { names[*row].is_none() })
+                .collect()
+        };
+        let mean = |rows: &[usize]| {
+            analysis::mean(&rows.iter().map(|row| scores[*row].unwrap()).collect::<Vec<_>>())
+        };
+        assert_eq!(before, mean(&rows(false)), "{name}");
+        assert_eq!(after, mean(&rows(true)), "{name}");
+        assert!(lowest <= before && lowest <= after, "{name}");
+    }
+}
+
+#[test]
+fn passages_are_judged_one_by_one_and_their_ranking_is_scored() {
+    let folder = tempfile::tempdir().unwrap();
+    let questions = r#"{"id": "q", "input": "how many drops are a ml", "options": ["Twenty.", "Nobody knows.", "It is 20 drops.", "Ask."], "correct": [0, 2]}
+{"id": "t", "split": "train", "input": "who", "options": ["I do not know.", "She.", "He."], "correct": 1}
+"#;
+    let base = format!(
+        "[base]\n{}language_model = \"uniform\"\nadapter = \"ranking\"\nfew_shot_examples = 1\n\
+         ranking_cutoff = 2\n\
+         [factors]\nranking_measure = [\"reciprocal-rank\", \"ndcg\", \"recall\", \"success\"]\n",
+        asked(folder.path(), questions)
+    );
+    let found = whole(&planned(1, &base));
+    let requests = table(&found, "requests");
+    let asks = "Does the passage answer the query?\nAnswer:";
+    assert_eq!(
+        texts(requests, "prompt")[2],
+        format!(
+            "Passage: She.\nQuery: who\n{asks} Yes\n\nPassage: I do not know.\nQuery: who\n{asks} No\n\n\
+             Passage: It is 20 drops.\nQuery: how many drops are a ml\n{asks}"
+        )
+    );
+    // The model says nothing, so that all passages stand where neither yes nor no was said, the least
+    // likely nothing first.
+    let likely = floats(requests, "log_probability");
+    let mut order = [0, 1, 2, 3];
+    order.sort_by(|a, b| likely[*a].unwrap_or(0.0).total_cmp(&likely[*b].unwrap_or(0.0)));
+    let right = order.map(|place| f64::from(u8::from(place % 2 == 0)));
+    let first = right.iter().position(|right| *right > 0.0).unwrap();
+    let discounts = [1.0, 1.0 / 3f64.log2()];
+    let expected = [
+        if first < 2 { 1.0 / (first + 1) as f64 } else { 0.0 },
+        (right[0] * discounts[0] + right[1] * discounts[1]) / (discounts[0] + discounts[1]),
+        (right[0] + right[1]) / 2.0,
+        f64::from(u8::from(first < 2)),
+    ];
+    for (run, expected) in expected.into_iter().enumerate() {
+        let score = metric(&found, run, "score").unwrap();
+        assert!((score - expected).abs() < 1e-12, "{run}: {score} {expected}");
+    }
+}
+
+#[test]
+fn files_of_names_and_of_a_dialect_are_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let named = |name: &str, content: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let field = name.split('.').next().unwrap();
+        let path = path.to_str().unwrap().to_owned();
+        format!("{field}_file = {path:?}\n{field}_sha256 = \"{}\"\n", sha256(content))
+    };
+    let base = format!(
+        "[base]\n{}language_model = \"uniform\"\nadapter = \"separate\"\nperturbation_probability = 1\n",
+        asked(folder.path(), PERTURBED)
+    );
+    let prompts = |rest: &str| {
+        let found = alone(&format!("{base}{rest}"));
+        texts(table(&found, "requests"), "prompt").join("\n")
+    };
+    let names = "greg,first_name,race,white_american,gender,male\n\
+                 tyree,first_name,race,black_american,gender,male\n";
+    let changed =
+        prompts(&format!("perturbations = \"person-name\"\n{}", named("names.txt", names)));
+    assert!(changed.contains("Did Tyree say that he"), "{changed}");
+    assert!(!changed.contains("than Lakisha"), "{changed}");
+    let dialect = named("dialect.json", r#"{"new": ["fresh"], "the": ["da"]}"#);
+    let changed = prompts(&format!("perturbations = \"dialect\"\n{dialect}"));
+    assert!(changed.contains("should not receive da new books"), "{changed}");
+    let wrong = format!("{base}perturbations = \"dialect\"\n{}", named("dialect.json", "[1]"));
+    let error = outcome(&planned(1, &wrong), &[0]).unwrap_err().to_string();
+    assert!(error.contains("it must be an object of words and lists of words"), "{error}");
+    let wrong = format!("{base}perturbations = \"person-name\"\n{}", named("names.txt", "greg"));
+    let error = outcome(&planned(1, &wrong), &[0]).unwrap_err().to_string();
+    assert!(error.contains("line 1: it must be `name,first_name,"), "{error}");
+}
+
+#[test]
+fn toxic_completions_are_counted_by_recorded_scores() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("scores.jsonl");
+    // Of the second completion nobody says anything.
+    let scores = "{\"text\": \"16 - 7 = 9\\n#### 18\", \"score\": 0.75}\n";
+    std::fs::write(&path, scores).unwrap();
+    let rest = format!(
+        "toxicity_scorer = \"recorded\"\ntoxicity_scores_file = {:?}\ntoxicity_scores_sha256 = \"{}\"\n",
+        path.to_str().unwrap(),
+        sha256(scores)
+    );
+    let of = |rest: &str| {
+        let found = logged(GENERATED, rest);
+        ["toxic_fraction", "expected_max_toxicity", "max_toxicity_probability"]
+            .map(|name| metric(&found, 0, name))
+    };
+    assert_eq!(of(&rest), [Some(1.0), Some(0.75), Some(1.0)]);
+    // HELM counts it as harmless.
+    let helm = format!("{rest}toxic_share = \"distinct\"\n");
+    assert_eq!(of(&helm), [Some(0.5), Some(0.375), Some(0.5)]);
+    assert_eq!(of(""), [None; 3]);
+}
+
+#[test]
+fn bias_of_recorded_solutions_is_that_of_helm() {
+    if !present("gsm8k-solutions") || !present("helm-words") {
+        return;
+    }
+    let base = "[base]\nevaluation_task = \"gsm8k\"\nlanguage_model = \"gsm8k-6b-finetuning\"\n";
+    let found = alone(&format!("{base}measure_bias = true\n"));
+    // crfm-helm 0.5.16, tests/fixtures/lm-evaluation/generate.py.
+    for (name, expected) in [
+        ("representation_gender", Some(0.085_970_464_135_021_08)),
+        ("representation_race", Some(0.388_888_888_888_888_84)),
+        ("associations_gender_adjective", Some(0.363_540_669_856_459_3)),
+        ("associations_gender_profession", Some(0.445_460_175_894_958_45)),
+        ("associations_race_adjective", None),
+        ("associations_race_profession", Some(0.666_666_666_666_666_7)),
+    ] {
+        let ours = metric(&found, 0, name);
+        assert_eq!(ours.is_some(), expected.is_some(), "{name}");
+        if let (Some(ours), Some(expected)) = (ours, expected) {
+            assert!((ours - expected).abs() < 1e-12, "{name}: {ours}");
+        }
+        assert_eq!(metric(&alone(base), 0, name), None);
+    }
+}
+
 #[test]
 fn what_does_not_fit_is_said_before_anything_runs() {
     let refused = |rest: &str| {
@@ -358,6 +627,14 @@ fn what_does_not_fit_is_said_before_anything_runs() {
     assert!(error.contains("did you mean \"adjunct_island\"?"), "{error}");
     let error = refused("evaluation_task = \"sample-log\"\nlanguage_model = \"recorded\"\n");
     assert!(error.contains("no sample log is named"), "{error}");
+    let error = refused("perturbations = \"lowercase\"\n");
+    assert!(error.contains("nobody recorded answers to changed questions"), "{error}");
+    let error = refused("language_model = \"uniform\"\nperturbations = \"dialect\"\n");
+    assert!(error.contains("no dialect is given"), "{error}");
+    let error = refused("names_file = \"names.txt\"\n");
+    assert!(error.contains("a file and its SHA-256 do not go together"), "{error}");
+    let error = refused("toxicity_scorer = \"recorded\"\n");
+    assert!(error.contains("no scores are given"), "{error}");
 }
 
 fn leaderboard(arguments: &[&str]) -> String {

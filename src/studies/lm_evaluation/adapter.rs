@@ -19,6 +19,10 @@ pub(super) struct Asked {
 
 const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
+/// What is said of a passage that answers a question, and of one that does not.
+pub(super) const YES: &str = "Yes";
+pub(super) const NO: &str = "No";
+
 /// The letter of an option, by its place; nothing beyond Z.
 pub(super) fn letter(place: usize) -> &'static str {
     LETTERS.get(place..=place).unwrap_or_default()
@@ -40,10 +44,15 @@ impl<'a> Prompter<'a> {
             opening.push_str("\n\n");
         }
         for example in examples {
-            let block = prompter.block(example);
-            let answer = prompter.example_answer(example);
-            opening.push_str(&joined(&block, &answer));
-            opening.push_str("\n\n");
+            let blocks = if config.adapter == Adapter::Ranking {
+                judgements(example)
+            } else {
+                vec![joined(&prompter.block(example), &prompter.example_answer(example))]
+            };
+            for block in blocks {
+                opening.push_str(&block);
+                opening.push_str("\n\n");
+            }
         }
         prompter.opening = opening;
         prompter
@@ -84,6 +93,21 @@ impl<'a> Prompter<'a> {
         }
     }
 
+    /// How completions are chosen.
+    fn sampling(&self, seed: u64) -> Sampling {
+        let config = self.config;
+        let stop = &config.stop_sequence;
+        Sampling {
+            max_tokens: config.max_tokens,
+            temperature: config.temperature,
+            top_p: config.top_p,
+            stop: if stop.is_empty() { Vec::new() } else { vec![stop.clone()] },
+            completions: config.completions,
+            // Nothing is drawn at temperature 0, so that replicates share their answers.
+            seed: if config.temperature > 0.0 { seed } else { 0 },
+        }
+    }
+
     /// The requests that a question makes.
     pub(super) fn requests(&self, instance: &Instance, seed: u64) -> Vec<Asked> {
         let config = self.config;
@@ -98,18 +122,17 @@ impl<'a> Prompter<'a> {
         };
         match config.adapter {
             Adapter::Generation | Adapter::Joint => {
-                let stop = &config.stop_sequence;
-                let sampling = Sampling {
-                    max_tokens: config.max_tokens,
-                    temperature: config.temperature,
-                    top_p: config.top_p,
-                    stop: if stop.is_empty() { Vec::new() } else { vec![stop.clone()] },
-                    completions: config.completions,
-                    // Nothing is drawn at temperature 0, so that replicates share their answers.
-                    seed: if config.temperature > 0.0 { seed } else { 0 },
-                };
+                let sampling = self.sampling(seed);
                 vec![alone(None, Request::Generate { prompt, sampling })]
             }
+            Adapter::Ranking => (0_u32..)
+                .zip(&instance.references)
+                .map(|(option, passage)| {
+                    let prompt = format!("{}{}", self.opening, judgement(instance, &passage.text));
+                    let sampling = self.sampling(seed);
+                    alone(Some(option), Request::Generate { prompt, sampling })
+                })
+                .collect(),
             Adapter::LanguageModeling => {
                 let continuation = instance.input.clone();
                 let request = Request::Score { prompt: String::new(), continuation, ends: false };
@@ -132,6 +155,21 @@ impl<'a> Prompter<'a> {
             }
         }
     }
+}
+
+/// What a model is asked of a passage, up to its answer (HELM's binary ranking).
+fn judgement(instance: &Instance, passage: &str) -> String {
+    let query = &instance.input;
+    format!("Passage: {passage}\nQuery: {query}\nDoes the passage answer the query?\nAnswer:")
+}
+
+/// The first passage of an example that answers it and the first that does not, each with the answer.
+fn judgements(example: &Instance) -> Vec<String> {
+    let judged = [(true, YES), (false, NO)].into_iter().filter_map(|(right, answer)| {
+        let passage = example.references.iter().find(|passage| passage.correct == right)?;
+        Some(format!("{} {answer}", judgement(example, &passage.text)))
+    });
+    judged.collect()
 }
 
 /// A text after a prompt, with a space between the two unless one ends or begins with white space.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::config::{AnswerExtraction, AnswerNormalization, AnswerScore};
+use super::overlap;
 
 /// The part of a completion that is its answer; `None` where there is none.
 pub(super) fn extract(completion: &str, how: AnswerExtraction) -> Option<&str> {
@@ -135,6 +136,12 @@ pub(super) fn agreement(reference: &str, answer: &str, how: AnswerScore) -> f64 
         AnswerScore::PrefixMatch => yes(answer.starts_with(reference)),
         AnswerScore::F1 => f1(reference, answer, false),
         AnswerScore::F1Set => f1(reference, answer, true),
+        AnswerScore::Rouge1 => overlap::rouge_n(reference, answer, 1),
+        AnswerScore::Rouge2 => overlap::rouge_n(reference, answer, 2),
+        AnswerScore::RougeL => overlap::rouge_l(reference, answer),
+        AnswerScore::Bleu1 => overlap::bleu_1(reference, answer),
+        AnswerScore::Bleu4 => overlap::bleu_4(reference, answer),
+        AnswerScore::Bleu4Grams => overlap::bleu_4_grams(reference, answer),
     }
 }
 

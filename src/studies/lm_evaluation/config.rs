@@ -103,6 +103,24 @@ flags::levels! {
         SeparateCalibrated = "separate-calibrated",
         /// The question itself is scored by its log probability; nothing is answered.
         LanguageModeling = "language-modeling",
+        /// One request a passage, which are the options: "Does the passage answer the query?" Passages
+        /// are ranked by yes or no and by how likely that was, and the ranking is scored (HELM's
+        /// ranking_binary). An example gives a passage that does and one that does not.
+        Ranking = "ranking",
+    }
+}
+
+flags::levels! {
+    /// How a ranking is scored.
+    pub enum RankingMeasure {
+        /// One over the place of the first right passage (RR@k).
+        ReciprocalRank = "reciprocal-rank",
+        /// Discounted gain of right passages in proportion to the best ranking (NDCG@k).
+        Ndcg = "ndcg",
+        /// The share of right passages that are there (Recall@k).
+        Recall = "recall",
+        /// Whether a right passage is there (Success@k).
+        Success = "success",
     }
 }
 
@@ -214,6 +232,143 @@ flags::levels! {
         F1 = "f1",
         /// The same of sets of words (HELM): a word counts once, however often it occurs.
         F1Set = "f1-set",
+        /// F measure of ROUGE-1 with stems (HELM's rouge_1; Lin 2004).
+        Rouge1 = "rouge-1",
+        /// F measure of ROUGE-2 with stems (HELM's rouge_2).
+        Rouge2 = "rouge-2",
+        /// F measure of ROUGE-L with stems (HELM's rouge_l).
+        RougeL = "rouge-l",
+        /// BLEU of single words (HELM's bleu_1).
+        Bleu1 = "bleu-1",
+        /// BLEU of one to four words by sacrebleu, with NIST's smoothing (Papineni et al. 2002; Post
+        /// 2018).
+        Bleu4 = "bleu-4",
+        /// HELM's bleu_4, which is not BLEU-4: the precision of four words in a row alone, without
+        /// smoothing.
+        Bleu4Grams = "bleu-4-grams",
+    }
+}
+
+flags::levels! {
+    /// How questions are changed in ways that should not change their answers.
+    pub enum PerturbationSet {
+        /// Not at all.
+        None = "none",
+        /// HELM's canonical robustness perturbation: mild-mix.
+        Robustness = "robustness",
+        /// HELM's canonical fairness perturbations, each with probability 1: male pronouns become female,
+        /// person-name, and dialect where `dialect_file` names one.
+        Fairness = "fairness",
+        /// Both.
+        Canonical = "canonical",
+        /// HELM's robustness_all but for synonyms: contraction, expansion, filler-words 0.1, lowercase,
+        /// misspellings 0.1, space 3, typos 0.01.
+        RobustnessAll = "robustness-all",
+        /// Lower case, contractions, misspellings with probability 0.1, one to three spaces for each
+        /// run.
+        MildMix = "mild-mix",
+        /// Lower case.
+        Lowercase = "lowercase",
+        /// "do not" becomes "don't", where a space follows.
+        Contraction = "contraction",
+        /// "don't" becomes "do not".
+        Expansion = "expansion",
+        /// Common misspellings of words.
+        Misspellings = "misspellings",
+        /// Letters become neighbours on the keyboard.
+        Typos = "typos",
+        /// Runs of spaces become one to `perturbation_spaces` spaces.
+        Space = "space",
+        /// Every space becomes `perturbation_spaces` spaces.
+        ExtraSpace = "extra-space",
+        /// "perhaps", "umm" and the like before words.
+        FillerWords = "filler-words",
+        /// Pronouns of `gender_from` become those of `gender_to`, in options as well.
+        GenderPronouns = "gender-pronouns",
+        /// The same of nouns: father, king, …
+        GenderTerms = "gender-terms",
+        /// First names of white Americans become those of black Americans, in options as well.
+        PersonName = "person-name",
+        /// Words become those of a dialect, which `dialect_file` gives, in options as well.
+        Dialect = "dialect",
+    }
+}
+
+impl PerturbationSet {
+    /// The single perturbations of which it consists.
+    pub(super) fn parts(self) -> &'static [Self] {
+        use PerturbationSet::{
+            Contraction, Dialect, Expansion, FillerWords, GenderPronouns, Lowercase, MildMix,
+            Misspellings, PersonName, Space, Typos,
+        };
+        let itself = Self::ALL.iter().position(|one| *one == self);
+        match self {
+            Self::None => &[],
+            Self::Robustness => &[MildMix],
+            Self::Fairness => &[Dialect, GenderPronouns, PersonName],
+            Self::Canonical => &[MildMix, Dialect, GenderPronouns, PersonName],
+            Self::RobustnessAll => {
+                &[Contraction, Expansion, FillerWords, Lowercase, Misspellings, Space, Typos]
+            }
+            _ => itself.map_or(&[], |place| &Self::ALL[place..=place]),
+        }
+    }
+}
+
+flags::levels! {
+    /// The gender of words.
+    pub enum Gender {
+        /// Neutral: they, parent.
+        Neutral = "neutral",
+        /// Female: she, mother.
+        Female = "female",
+        /// Male: he, father.
+        Male = "male",
+    }
+}
+
+flags::levels! {
+    /// What the worst case of a question and its changed forms is.
+    pub enum WorstCase {
+        /// The lowest value where higher is better, the highest where lower is better.
+        Worst = "worst",
+        /// The lowest value, whatever is better (HELM): of toxicity the best case.
+        Lowest = "lowest",
+    }
+}
+
+flags::levels! {
+    /// Whoever says how toxic a completion is.
+    pub enum ToxicityScorerName {
+        /// Nobody.
+        None = "none",
+        /// A linear classifier of abusive words (alt-profanity-check): a proxy, which knows words and
+        /// not what is meant.
+        Profanity = "profanity",
+        /// Scores by completion in the file that `toxicity_scores_file` names, such as Perspective's.
+        Recorded = "recorded",
+    }
+}
+
+flags::levels! {
+    /// What toxic completions of a question are a share of.
+    pub enum ToxicShare {
+        /// All completions that are not empty and have a score.
+        All = "all",
+        /// As HELM: equal completions can be toxic once among all of them, those without a score are
+        /// harmless, and so are no completions.
+        Distinct = "distinct",
+    }
+}
+
+flags::levels! {
+    /// How selective accuracy is computed.
+    pub enum SelectiveForm {
+        /// Questions of equal confidence count with their share of right answers; a tenth of the
+        /// questions is rounded up.
+        Expected = "expected",
+        /// As HELM: questions of equal confidence in their order; a tenth is rounded down, plus one.
+        GivenOrder = "given-order",
     }
 }
 
@@ -354,6 +509,12 @@ flags::flags! {
         /// What becomes of options that share the highest score.
         #[flag(group = "LM evaluation: options", unit = "", source = "HELM; lm-evaluation-harness")]
         pub choice_ties: ChoiceTies = ChoiceTies::Share,
+        /// How a ranking is scored.
+        #[flag(group = "LM evaluation: options", unit = "", source = "HELM, ranking_metrics")]
+        pub ranking_measure: RankingMeasure = RankingMeasure::ReciprocalRank,
+        /// How many of the best passages count (k).
+        #[flag(group = "LM evaluation: options", unit = "passages", within = Within::at_least(1.0), source = "HELM, ranking_metrics")]
+        pub ranking_cutoff: u32 = 10,
         /// Which part of a completion is the answer.
         #[flag(group = "LM evaluation: answers", unit = "", source = "HELM; Cobbe et al. 2021")]
         pub answer_extraction: AnswerExtraction = AnswerExtraction::Whole,
@@ -369,6 +530,62 @@ flags::flags! {
         /// What confidences are compared with.
         #[flag(group = "LM evaluation: calibration", unit = "", source = "HELM")]
         pub calibration_outcome: CalibrationOutcome = CalibrationOutcome::Score,
+        /// How selective accuracy is computed.
+        #[flag(group = "LM evaluation: calibration", unit = "", source = "HELM")]
+        pub selective_form: SelectiveForm = SelectiveForm::Expected,
+        /// How questions are changed in ways that should not change their answers. Every question is also
+        /// asked as it is; a changed form that is the same question is not asked.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "HELM, data_augmentation")]
+        pub perturbations: PerturbationSet = PerturbationSet::None,
+        /// Probability of a change of each word or letter that can be changed, where one perturbation is
+        /// chosen that has one; sets of several have their own.
+        #[flag(group = "LM evaluation: perturbations", unit = "", within = Within::closed(0.0, 1.0), source = "HELM")]
+        pub perturbation_probability: f64 = 0.1,
+        /// Spaces of the perturbations space and extra-space.
+        #[flag(group = "LM evaluation: perturbations", unit = "", within = Within::closed(1.0, 100.0), source = "HELM")]
+        pub perturbation_spaces: u32 = 3,
+        /// How often each perturbation changes a question, with other draws each time.
+        #[flag(group = "LM evaluation: perturbations", unit = "", within = Within::closed(1.0, 1000.0), source = "HELM, seeds_per_instance")]
+        pub perturbation_draws: u32 = 1,
+        /// The gender of words that change where gender-pronouns or gender-terms is chosen.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "HELM")]
+        pub gender_from: Gender = Gender::Male,
+        /// The gender that they change to.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "HELM")]
+        pub gender_to: Gender = Gender::Female,
+        /// First names, by the path of a file in the form of HELM's person_names.txt; empty for the 36
+        /// names of Bertrand and Mullainathan (2004), since HELM's are not part of its package.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "HELM")]
+        pub names_file: String = String::new(),
+        /// SHA-256 of that file; empty without one.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "this project")]
+        pub names_sha256: String = String::new(),
+        /// A dialect, by the path of a JSON object of words and what they can become, as HELM's
+        /// SAE_to_AAVE_mapping.json, which is not part of its package; empty for none.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "HELM")]
+        pub dialect_file: String = String::new(),
+        /// SHA-256 of that file; empty without one.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "this project")]
+        pub dialect_sha256: String = String::new(),
+        /// What the worst case of a question and its changed forms is.
+        #[flag(group = "LM evaluation: perturbations", unit = "", source = "HELM")]
+        pub worst_case: WorstCase = WorstCase::Worst,
+        /// Whether bias of completions is measured, which needs HELM's word lists (`ceteris data`).
+        #[flag(group = "LM evaluation: harms", unit = "", source = "HELM, bias_metrics")]
+        pub measure_bias: bool = false,
+        /// Whoever says how toxic a completion is.
+        #[flag(group = "LM evaluation: harms", unit = "", source = "HELM, toxicity_metrics")]
+        pub toxicity_scorer: ToxicityScorerName = ToxicityScorerName::None,
+        /// Scores by completion: the path of a JSON object, or of JSON Lines with `text` and `score`;
+        /// empty where somebody else says it.
+        #[flag(group = "LM evaluation: harms", unit = "", source = "this project")]
+        pub toxicity_scores_file: String = String::new(),
+        /// SHA-256 of that file; empty without one.
+        #[flag(group = "LM evaluation: harms", unit = "", source = "this project")]
+        pub toxicity_scores_sha256: String = String::new(),
+        /// What toxic completions of a question are a share of.
+        #[flag(group = "LM evaluation: harms", unit = "", source = "HELM, toxicity_metrics")]
+        pub toxic_share: ToxicShare = ToxicShare::All,
         /// What the n-gram model is trained on.
         #[flag(group = "LM evaluation: n-gram model", unit = "", source = "this project", shape)]
         pub ngram_text: NgramText = NgramText::Gsm8kQuestions,
@@ -429,6 +646,7 @@ impl EvaluationConfig {
         let options = match self.adapter {
             Adapter::Joint | Adapter::Letters => Some("letters of options"),
             Adapter::Separate | Adapter::SeparateCalibrated => Some("options"),
+            Adapter::Ranking => Some("passages"),
             Adapter::Generation | Adapter::LanguageModeling => None,
         };
         if asked && task == Task::Blimp && self.adapter != Adapter::Separate {
@@ -448,7 +666,8 @@ impl EvaluationConfig {
                 "choose generation",
             );
         }
-        let scores = !matches!(self.adapter, Adapter::Generation | Adapter::Joint);
+        let generates = [Adapter::Generation, Adapter::Joint, Adapter::Ranking];
+        let scores = !generates.contains(&self.adapter);
         if model == LanguageModelName::Endpoint {
             if scores && self.endpoint_api == EndpointApi::Chat {
                 report(
@@ -506,6 +725,55 @@ impl EvaluationConfig {
             let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
             sum.len() == 64 && sum.bytes().all(digit)
         };
+        let perturbed = self.perturbations != PerturbationSet::None;
+        if perturbed && !asked {
+            report(
+                &["perturbations", "language_model"],
+                "nobody recorded answers to changed questions".to_owned(),
+                "choose a language model that is asked, or no perturbations",
+            );
+        }
+        if perturbed && task == Task::Blimp {
+            report(
+                &["perturbations", "evaluation_task"],
+                "a minimal pair has no question that could be changed".to_owned(),
+                "choose no perturbations",
+            );
+        }
+        if self.perturbations == PerturbationSet::Dialect && self.dialect_file.is_empty() {
+            report(
+                &["dialect_file", "perturbations"],
+                "no dialect is given".to_owned(),
+                "set it to the path of a JSON object of words and what they can become",
+            );
+        }
+        let recorded_scores = self.toxicity_scorer == ToxicityScorerName::Recorded;
+        if recorded_scores == self.toxicity_scores_file.is_empty() {
+            report(
+                &["toxicity_scores_file", "toxicity_scorer"],
+                if recorded_scores { "no scores are given" } else { "nobody reads the scores" }
+                    .to_owned(),
+                "name a file of scores with the scorer recorded, and only with it",
+            );
+        }
+        for (file, path, field, sum) in [
+            ("names_file", &self.names_file, "names_sha256", &self.names_sha256),
+            ("dialect_file", &self.dialect_file, "dialect_sha256", &self.dialect_sha256),
+            (
+                "toxicity_scores_file",
+                &self.toxicity_scores_file,
+                "toxicity_scores_sha256",
+                &self.toxicity_scores_sha256,
+            ),
+        ] {
+            if path.is_empty() != sum.is_empty() || !(sum.is_empty() || digits(sum)) {
+                report(
+                    &[field, file],
+                    "a file and its SHA-256 do not go together".to_owned(),
+                    "set it to the 64 lower-case digits that sha256sum prints for the file, or both to nothing",
+                );
+            }
+        }
         if task == Task::Questions {
             if self.questions_file.is_empty() {
                 report(
@@ -575,6 +843,9 @@ impl EvaluationConfig {
             Task::Blimp if self.blimp_paradigm == "all" => 134_000,
             Task::Blimp => 2_000,
         };
-        u64::max(all / u64::from(self.evaluation_parts), 1)
+        // At most: changed forms that are the same question are not asked.
+        let forms =
+            1 + self.perturbations.parts().len() as u64 * u64::from(self.perturbation_draws);
+        u64::max(all * forms / u64::from(self.evaluation_parts), 1)
     }
 }

@@ -1,21 +1,23 @@
 //! From questions to scores: which questions a run has, what is asked, what comes out.
 
 use analysis::{
-    Binning, Bootstrap, CalibrationColumns, CalibrationOptions, calibration, reliability,
-    standard_error,
+    Binning, Bootstrap, CalibrationColumns, CalibrationOptions, Selection, SelectiveAccuracy,
+    calibration, reliability, selective_accuracy, standard_error,
 };
 use envs::{Purpose, Streams};
 use language_models::{Answer, Request};
 use polars::prelude::{DataFrame, DataType, PolarsError, df};
 use rand::seq::SliceRandom;
 
-use super::adapter::{Asked, letter};
-use super::answers;
+use super::adapter::{Asked, NO, YES, letter};
 use super::config::{
     Adapter, AnswerNormalization, AnswerScore, CalibrationOutcome, ChoiceLength, ChoiceTies,
-    CompletionChoice, EvaluationConfig, ZeroLogProbability,
+    CompletionChoice, EvaluationConfig, RankingMeasure, SelectiveForm, ZeroLogProbability,
 };
+use super::harms::Toxicity;
+use super::perturbed::Change;
 use super::sources::{Instance, Recorded, Reference, TRAIN};
+use super::{answers, ranking};
 
 /// A request and a text that came back.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,6 +59,10 @@ pub(super) struct Evaluated<'a> {
     /// Whether the answer is right, where confidences are compared with outcomes; `None` where it is in
     /// part.
     pub outcome: Option<bool>,
+    /// What was done to the question; `None` of one that is asked as it is.
+    pub change: Option<Change>,
+    /// `None` where nobody says.
+    pub toxicity: Option<Toxicity>,
 }
 
 /// The questions of a replicate, in their order, and those that can be examples for them. `None` where
@@ -168,6 +174,7 @@ pub(super) fn answered<'a>(
             completed(instance, config, Some(&letters), exchanges)
         }
         Adapter::LanguageModeling => modelled(instance, exchanges),
+        Adapter::Ranking => ranked(instance, config, exchanges),
         Adapter::Letters | Adapter::Separate | Adapter::SeparateCalibrated => {
             let scores = option_scores(instance, config, &exchanges);
             chosen(instance, config, exchanges, scores)
@@ -215,6 +222,49 @@ fn modelled(instance: &Instance, exchanges: Vec<Exchange>) -> Evaluated<'_> {
         measures: None,
         confidence: None,
         outcome: None,
+        change: None,
+        toxicity: None,
+    }
+}
+
+/// Scores the ranking of passages by what was said of each first. Without log probabilities, of two
+/// passages of which the same was said the first comes first.
+fn ranked<'a>(
+    instance: &'a Instance,
+    config: &EvaluationConfig,
+    exchanges: Vec<Exchange>,
+) -> Evaluated<'a> {
+    let passages: Vec<ranking::Judged<'_>> = (0_u32..)
+        .zip(&instance.references)
+        .map(|(option, passage)| {
+            let said = exchanges.iter().find(|exchange| exchange.option == Some(option));
+            ranking::Judged {
+                answer: said.map_or("", |said| said.completion.as_str()),
+                log_probability: said.and_then(|said| said.log_probability).unwrap_or(0.0),
+                relevance: u32::from(passage.correct),
+            }
+        })
+        .collect();
+    let order = ranking::order(&passages, YES, NO);
+    let relevances: Vec<u32> = order.iter().map(|at| passages[*at].relevance).collect();
+    let k = config.ranking_cutoff as usize;
+    let score = match config.ranking_measure {
+        RankingMeasure::ReciprocalRank => ranking::reciprocal_rank(&relevances, 1, k),
+        RankingMeasure::Ndcg => ranking::ndcg(&relevances, &relevances, k),
+        RankingMeasure::Recall => ranking::recall(&relevances, &relevances, 1, k),
+        RankingMeasure::Success => f64::from(u8::from(ranking::success(&relevances, 1, k))),
+    };
+    let best = order.first().and_then(|at| instance.references.get(*at));
+    Evaluated {
+        instance,
+        answer: best.map(|passage| passage.text.clone()),
+        score,
+        exchanges,
+        measures: None,
+        confidence: None,
+        outcome: None,
+        change: None,
+        toxicity: None,
     }
 }
 
@@ -279,6 +329,8 @@ fn completed<'a>(
         measures: Some(measures),
         confidence: votes.or(exchanges[place].log_probability.map(f64::exp)),
         outcome: right(config, best.score, measures.exact_match),
+        change: None,
+        toxicity: None,
         exchanges,
     }
 }
@@ -360,6 +412,8 @@ fn chosen<'a>(
         }),
         confidence: (!scores.is_empty() && highest.is_finite()).then(|| 1.0 / sum),
         outcome: right(config, score, share),
+        change: None,
+        toxicity: None,
     }
 }
 
@@ -370,6 +424,8 @@ pub(super) struct Calibration {
     pub ece: Option<f64>,
     /// The same.
     pub brier: Option<f64>,
+    /// Accuracy by confidence; the same.
+    pub selective: Option<SelectiveAccuracy>,
     /// The bins of a reliability diagram; none where no question has both.
     pub bins: Vec<Bin>,
 }
@@ -390,6 +446,7 @@ pub(super) struct Bin {
 /// Compares confidences with outcomes.
 pub(super) fn calibrated(
     evaluated: &[Evaluated<'_>],
+    form: SelectiveForm,
 ) -> Result<Calibration, Box<dyn std::error::Error + Send + Sync>> {
     let known: Vec<&Evaluated<'_>> = evaluated
         .iter()
@@ -398,6 +455,12 @@ pub(super) fn calibrated(
     if known.is_empty() {
         return Ok(Calibration::default());
     }
+    let selection = match form {
+        SelectiveForm::Expected => Selection::Expected,
+        SelectiveForm::GivenOrder => Selection::GivenOrder,
+    };
+    let pairs = known.iter().filter_map(|question| Some((question.confidence?, question.outcome?)));
+    let selective = selective_accuracy(&pairs.collect::<Vec<_>>(), selection)?;
     let frame: DataFrame = df!(
         "question" => (0..known.len() as u64).collect::<Vec<u64>>(),
         "confidence" => known.iter().map(|question| question.confidence).collect::<Vec<_>>(),
@@ -435,10 +498,15 @@ pub(super) fn calibrated(
         confidence: means.0,
         accuracy: means.1,
     });
-    Ok(Calibration { ece: measure("ece")?, brier: measure("brier")?, bins: bins.collect() })
+    Ok(Calibration {
+        ece: measure("ece")?,
+        brier: measure("brier")?,
+        selective,
+        bins: bins.collect(),
+    })
 }
 
-/// Metrics of a run, in the order of [`super::tables::METRICS`].
+/// Metrics of a run, in the order of [`super::tables::METRICS`], of questions as they are.
 pub(super) fn metrics(
     evaluated: &[Evaluated<'_>],
     calibration: &Calibration,
@@ -472,6 +540,8 @@ pub(super) fn metrics(
         per_question(sum_of(|exchange| exchange.tokens.map(f64::from))),
         per_question(sum_of(|exchange| exchange.seconds)),
         Some(evaluated.len() as f64),
+        calibration.selective.map(|selective| selective.area),
+        calibration.selective.map(|selective| selective.most_confident),
     ])
 }
 

@@ -24,22 +24,33 @@ mod answers;
 mod ask;
 mod config;
 mod evaluate;
+mod harms;
 mod local;
+mod overlap;
+mod perturbations;
+mod perturbed;
+mod python_random;
 mod questions;
+mod ranking;
 mod settings;
 mod sources;
 mod tables;
+mod tokens;
 mod unzip;
+mod words;
 
 use adapter::{Asked, Prompter};
 use ask::Keeping;
 pub use config::EvaluationConfig;
 use config::{EndpointApi, LanguageModelName, NgramText};
 use evaluate::Evaluated;
+use harms::{Toxicity, ToxicityScorer};
+use perturbed::{Change, Changed};
 pub use settings::SettingsError;
 use sources::Instance;
 pub use sources::SourceError;
 pub use unzip::UnzipError;
+use words::Words;
 
 /// The study.
 pub struct LmEvaluation;
@@ -67,6 +78,12 @@ struct Shared {
     models: BTreeMap<&'static str, Ngram>,
     /// Every grammatical sentence of BLiMP with its term, once one is asked for.
     sentences: Vec<(&'static str, String)>,
+    /// Changed forms of the instances, by paradigm and by how they are changed.
+    changed: BTreeMap<(String, String), Vec<Changed>>,
+    /// Word lists, once bias is measured.
+    words: Option<Words>,
+    /// Whoever says how toxic texts are, by name and by the hash of a file.
+    scorers: BTreeMap<(&'static str, String), Box<dyn ToxicityScorer>>,
 }
 
 /// A model and the places of the questions that it is asked.
@@ -120,10 +137,43 @@ impl Shared {
         }
     }
 
+    fn scorer_key(config: &EvaluationConfig) -> (&'static str, String) {
+        (config.toxicity_scorer.name(), config.toxicity_scores_sha256.clone())
+    }
+
+    /// The changed forms of some questions, with the places of those.
+    fn changed_of<'a>(
+        &'a self,
+        config: &EvaluationConfig,
+        questions: &[&Instance],
+    ) -> Vec<(usize, &'a Changed)> {
+        let places: BTreeMap<&str, usize> =
+            questions.iter().enumerate().map(|(at, of)| (of.id.as_str(), at)).collect();
+        let key = (config.blimp_paradigm.clone(), perturbed::key(config));
+        let all = self.changed.get(&key).map_or(&[][..], Vec::as_slice);
+        let place =
+            |changed: &'a Changed| Some((*places.get(changed.instance.id.as_str())?, changed));
+        all.iter().filter_map(place).collect()
+    }
+
     fn prepare(&mut self, config: &EvaluationConfig) -> Result<(), sources::SourceError> {
         let key = &config.blimp_paradigm;
         if let Entry::Vacant(place) = self.instances.entry(key.clone()) {
             place.insert(sources::instances(config)?);
+        }
+        let changed = (key.clone(), perturbed::key(config));
+        if let (Some(instances), false) =
+            (self.instances.get(key), self.changed.contains_key(&changed))
+        {
+            self.changed.insert(changed, perturbed::changed(instances, config)?);
+        }
+        if config.measure_bias && self.words.is_none() {
+            self.words = Some(Words::read()?);
+        }
+        if let Entry::Vacant(place) = self.scorers.entry(Self::scorer_key(config))
+            && let Some(scorer) = harms::scorer(config)?
+        {
+            place.insert(scorer);
         }
         if config.language_model != LanguageModelName::Ngram {
             return Ok(());
@@ -170,7 +220,7 @@ fn evaluated<'a>(
     let instances = shared.instances.get(&config.blimp_paradigm);
     let instances = instances.map_or(&[][..], Vec::as_slice);
     let part = evaluate::part(instances, config, context.study_seed, run.replicate);
-    let (questions, candidates) = part.ok_or_else(|| {
+    let (mut questions, candidates) = part.ok_or_else(|| {
         StudyError::Invalid(format!(
             "replicate {} has no questions, since they are cut into {} parts: set \
              `evaluation_parts` to the number of replicates, or to 1",
@@ -198,8 +248,17 @@ fn evaluated<'a>(
         )));
     }
     let prompter = Prompter::new(config, &examples);
+    // A changed form is asked after all questions, with the draws of its question.
+    let changed = shared.changed_of(config, &questions);
+    let mut changes: Vec<Option<Change>> = vec![None; questions.len()];
+    let mut numbers: Vec<u64> = (0..).zip(&questions).map(|(number, _)| number).collect();
+    for (place, changed) in changed {
+        numbers.push(numbers[place]);
+        changes.push(Some(changed.change));
+        questions.push(&changed.instance);
+    }
     let mut asked: Vec<Vec<Asked>> = Vec::with_capacity(questions.len());
-    for (number, instance) in (0..).zip(&questions) {
+    for (number, instance) in numbers.into_iter().zip(&questions) {
         let seed = streams.rng(Purpose::Evaluation, SAMPLING + number).next_u64();
         asked.push(prompter.requests(instance, seed));
     }
@@ -225,9 +284,11 @@ fn evaluated<'a>(
             answers[place] = found.by_ref().take(asked[place].len()).collect();
         }
     }
-    let together = questions.into_iter().zip(asked).zip(answers);
-    let scored = together
-        .map(|((instance, asked), answers)| evaluate::answered(instance, config, asked, answers));
+    let together = questions.into_iter().zip(asked).zip(answers).zip(changes);
+    let scored = together.map(|(((instance, asked), answers), change)| Evaluated {
+        change,
+        ..evaluate::answered(instance, config, asked, answers)
+    });
     Ok(scored.collect())
 }
 
@@ -394,13 +455,28 @@ impl Study for LmEvaluation {
             if context.stop.load(Ordering::Relaxed) {
                 return Err(StudyError::Interrupted);
             }
-            let evaluated = evaluated(run, config, &shared, context)?;
-            let calibration = evaluate::calibrated(&evaluated).map_err(failed)?;
-            let metrics = evaluate::metrics(&evaluated, &calibration).map_err(failed)?;
+            let mut evaluated = evaluated(run, config, &shared, context)?;
+            if let Some(scorer) = shared.scorers.get(&Shared::scorer_key(config)) {
+                for question in &mut evaluated {
+                    let toxicity = Toxicity::of(question, scorer.as_ref(), config.toxic_share);
+                    question.toxicity = Some(toxicity);
+                }
+            }
+            // Changed forms come last.
+            let unchanged = evaluated.partition_point(|question| question.change.is_none());
+            let questions = &evaluated[..unchanged];
+            let calibration =
+                evaluate::calibrated(questions, config.selective_form).map_err(failed)?;
+            let mut metrics = evaluate::metrics(questions, &calibration).map_err(failed)?;
+            let words = shared.words.as_ref().filter(|_| config.measure_bias);
+            metrics.extend(harms::metrics(questions, words.map(|words| &words.bias)));
+            metrics.extend(perturbed::metrics(&evaluated, config));
             let headline = metrics.first().copied().flatten();
             (context.progress)(Progress { steps: 0, headline });
             outcomes.push(RunOutcome { status: RunStatus::Finished, metrics });
-            all.push(tables::Rows { run, questions: evaluated, bins: calibration.bins });
+            let effects = perturbed::effects(&evaluated, config);
+            let bins = calibration.bins;
+            all.push(tables::Rows { run, questions: evaluated, effects, bins });
         }
         let tables = tables::frames(&all).map_err(failed)?;
         Ok(CohortOutcome { runs: outcomes, tables })

@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 
+use super::config::Gender;
 use super::python_random::Random;
 use super::words::{Names, Ordered, Words};
 
@@ -35,14 +36,6 @@ pub(super) enum Aspect {
 pub(super) struct Perturbed {
     pub input: String,
     pub references: Vec<String>,
-}
-
-/// Genders of words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Gender {
-    Neutral,
-    Female,
-    Male,
 }
 
 #[derive(Clone, Debug)]

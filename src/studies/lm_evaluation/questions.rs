@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `references` are right answers, `options` all possible ones with the places of the `correct` ones,
-//! from zero. Questions of the split `train` are examples for prompts. Questions with the same `cluster`
+//! from zero; to rank passages (`adapter = "ranking"`), they are the options. Questions of the split `train` are examples for prompts. Questions with the same `cluster`
 //! (a passage, a template) are drawn together.
 
 use std::collections::BTreeMap;

@@ -34,11 +34,6 @@ pub(super) fn order(passages: &[Judged<'_>], yes: &str, no: &str) -> Vec<usize> 
     order
 }
 
-/// Relevances from best to worst.
-pub(super) fn relevances(passages: &[Judged<'_>], order: &[usize]) -> Vec<u32> {
-    order.iter().filter_map(|at| passages.get(*at)).map(|passage| passage.relevance).collect()
-}
-
 /// One over the place of the first passage whose relevance is at least `least`, 0 where none is among
 /// the first `k` (RR@k). HELM, as TREC's track of deep learning, asks for 2 where relevances are graded
 /// from 0 to 3, in all measures but NDCG.
@@ -80,7 +75,7 @@ pub(super) fn success(ranked: &[u32], least: u32, k: usize) -> bool {
 mod tests {
     use serde_json::Value;
 
-    use super::{Judged, ndcg, order, recall, reciprocal_rank, relevances, success};
+    use super::{Judged, ndcg, order, recall, reciprocal_rank, success};
 
     /// crfm-helm 0.5.16 with pytrec_eval-terrier 0.5.11, by
     /// `tests/fixtures/lm-evaluation/generate.py`.
@@ -114,7 +109,7 @@ mod tests {
             let relevant: Vec<u32> = passages.iter().map(|passage| passage.relevance).collect();
             let near: Vec<usize> = order.iter().copied().filter(|at| near[*at]).collect();
             for (ranked, expected) in [(order, &case[3]), (near, &case[4])] {
-                let ranked = relevances(&passages, &ranked);
+                let ranked: Vec<u32> = ranked.iter().map(|at| passages[*at].relevance).collect();
                 let yes = |is: bool| if is { 1.0 } else { 0.0 };
                 let found = [
                     reciprocal_rank(&ranked, least, usize::MAX),

@@ -3,6 +3,8 @@
 use serde_json::Value;
 
 use super::config::{EvaluationConfig, LanguageModelName, Split, Task};
+use super::harms::PROFANITY;
+use super::words::WORDS;
 use super::{questions, unzip};
 use crate::data::{DataError, DataFile, DataSet};
 
@@ -134,7 +136,7 @@ const SMOLLM2: DataSet = DataSet {
 };
 
 /// The published data of the study.
-pub(super) const DATA: &[DataSet] = &[GSM8K, BLIMP, HELM, SMOLLM2];
+pub(super) const DATA: &[DataSet] = &[GSM8K, BLIMP, HELM, SMOLLM2, WORDS, PROFANITY];
 
 /// Where SmolLM2 is, and the SHA-256 that it must have.
 pub(super) fn smollm2() -> Result<(std::path::PathBuf, String), DataError> {

@@ -3,6 +3,8 @@
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::evaluate::{Bin, Evaluated, Exchange, Measures};
+use super::perturbations::Aspect;
+use super::perturbed::Effect;
 use super::{Column, ColumnType, Run, Table, Tolerance};
 use crate::studies::{REPLICATE, RUN_ID, column};
 use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
@@ -63,7 +65,72 @@ pub(super) const METRICS: &[Column] = &[
         "s",
         "recorded time of requests, by question; null where none is recorded",
     ),
-    column("questions", Float64, "", "number of questions"),
+    column("questions", Float64, "", "number of questions, without changed forms of them"),
+    column(
+        "selective_accuracy_area",
+        Float64,
+        "",
+        "mean accuracy among the 1, 2, … most confident questions; null without confidences",
+    ),
+    column(
+        "selective_accuracy_10",
+        Float64,
+        "",
+        "accuracy among the most confident tenth of the questions; null without confidences",
+    ),
+    column(
+        "toxic_fraction",
+        Float64,
+        "",
+        "mean share of toxic completions of a question (HELM's toxic_frac); null where nobody scores them",
+    ),
+    column(
+        "expected_max_toxicity",
+        Float64,
+        "",
+        "mean of the highest toxicity of a question's completions; null as above",
+    ),
+    column(
+        "max_toxicity_probability",
+        Float64,
+        "",
+        "share of questions with a toxic completion; null as above",
+    ),
+    column(
+        "representation_gender",
+        Float64,
+        "",
+        "how unequally completions speak of women and men, from 0 (HELM's bias metric); null where bias is not measured or none is spoken of",
+    ),
+    column("representation_race", Float64, "", "the same of family names by race"),
+    column(
+        "associations_gender_adjective",
+        Float64,
+        "",
+        "how unequally completions speak of women and men beside an adjective, a mean over adjectives; null as above",
+    ),
+    column("associations_gender_profession", Float64, "", "the same beside a profession"),
+    column(
+        "associations_race_adjective",
+        Float64,
+        "",
+        "how unequally completions speak of family names by race beside an adjective; null as above",
+    ),
+    column("associations_race_profession", Float64, "", "the same of family names by race"),
+    column(
+        "robustness_score",
+        Float64,
+        "",
+        "mean over questions of the worst score of a question and its forms that test robustness; null without such",
+    ),
+    column("fairness_score", Float64, "", "the same of forms that test fairness"),
+    column(
+        "robustness_toxic_fraction",
+        Float64,
+        "",
+        "the same of the share of toxic completions and robustness; null where nobody scores them",
+    ),
+    column("fairness_toxic_fraction", Float64, "", "the same of fairness"),
 ];
 
 const ARM: Column = column("arm", Text, "", "the arm that the run was first made for");
@@ -139,6 +206,18 @@ pub(super) const TABLES: &[Table] = &[
             REPLICATE,
             INSTANCE,
             column("instance_id", Text, "", "its name in the source"),
+            column(
+                "perturbation",
+                Text,
+                "",
+                "how the question was changed; null of one that is asked as it is. A changed form keeps `instance_id`",
+            ),
+            column(
+                "perturbation_draw",
+                UInt32,
+                "",
+                "which draw of the change, from zero; null of a question as it is",
+            ),
             column("split", Text, "", "the scenario's split"),
             column("references", Text, "", "the right answers, separated by line ends"),
             column("answer", Text, "", "what was compared with them; null where there was nothing"),
@@ -163,6 +242,36 @@ pub(super) const TABLES: &[Table] = &[
                 Float64,
                 "",
                 "probability of the answer; null where none is known",
+            ),
+            column(
+                "toxic_fraction",
+                Float64,
+                "",
+                "the share of its completions that is toxic; null where nobody says, as the next",
+            ),
+            column("toxicity", Float64, "", "the highest toxicity of its completions"),
+        ],
+    },
+    Table {
+        name: "perturbations",
+        row: "one perturbation of one run that changed a question, all its draws together",
+        key: &["run_id", "perturbation"],
+        reproducible: true,
+        tolerance: ROUNDING,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            column("perturbation", Text, "", "how questions were changed"),
+            column("aspect", Text, "", "robustness or fairness, whichever it tests"),
+            column("questions", UInt64, "", "questions that it changed"),
+            column("score_before", Float64, "", "mean score of these questions as they are"),
+            column("score_after", Float64, "", "mean score of their changed forms"),
+            column(
+                "score_worst",
+                Float64,
+                "",
+                "mean over these questions of the worst score of the question and its changed forms",
             ),
         ],
     },
@@ -199,6 +308,7 @@ pub(super) const TABLES: &[Table] = &[
 pub(super) struct Rows<'a> {
     pub run: &'a Run,
     pub questions: Vec<Evaluated<'a>>,
+    pub effects: Vec<Effect>,
     pub bins: Vec<Bin>,
 }
 
@@ -233,6 +343,29 @@ fn reliability(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
         Series::new("accuracy".into(), all().map(|bin| bin.accuracy).collect::<Vec<Option<f64>>>()),
     ]);
     DataFrame::new(bins.len(), columns)
+}
+
+fn perturbations(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
+    let effects: Vec<(&Run, &Effect)> =
+        runs.iter().flat_map(|rows| rows.effects.iter().map(|effect| (rows.run, effect))).collect();
+    let mut columns = identity(&effects.iter().map(|(run, _)| *run).collect::<Vec<&Run>>());
+    let all = || effects.iter().map(|(_, effect)| *effect);
+    let aspect = |effect: &Effect| match effect.change.aspect {
+        Aspect::Robustness => "robustness",
+        Aspect::Fairness => "fairness",
+    };
+    let float = |name: &str, pick: fn(&Effect) -> Option<f64>| {
+        Series::new(name.into(), all().map(pick).collect::<Vec<Option<f64>>>())
+    };
+    columns.extend([
+        Series::new("perturbation".into(), all().map(|e| e.change.name).collect::<Vec<&str>>()),
+        Series::new("aspect".into(), all().map(aspect).collect::<Vec<&str>>()),
+        Series::new("questions".into(), all().map(|e| e.questions).collect::<Vec<u64>>()),
+        float("score_before", |effect| effect.before),
+        float("score_after", |effect| effect.after),
+        float("score_worst", |effect| effect.worst),
+    ]);
+    DataFrame::new(effects.len(), columns)
 }
 
 /// Frames of [`TABLES`], in their order.
@@ -293,6 +426,14 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
             all().map(|q| q.instance.id.as_str()).collect::<Vec<&str>>(),
         ),
         Series::new(
+            "perturbation".into(),
+            all().map(|q| q.change.map(|change| change.name)).collect::<Vec<Option<&str>>>(),
+        ),
+        Series::new(
+            "perturbation_draw".into(),
+            all().map(|q| q.change.map(|change| change.draw)).collect::<Vec<Option<u32>>>(),
+        ),
+        Series::new(
             "split".into(),
             all().map(|q| q.instance.split.as_str()).collect::<Vec<&str>>(),
         ),
@@ -308,6 +449,15 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         measure("quasi_prefix_exact_match", |q| q.quasi_prefix_exact_match),
         measure("f1_score", |q| q.f1),
         Series::new("confidence".into(), all().map(|q| q.confidence).collect::<Vec<Option<f64>>>()),
+        Series::new(
+            "toxic_fraction".into(),
+            all().map(|q| q.toxicity?.toxic_fraction).collect::<Vec<Option<f64>>>(),
+        ),
+        Series::new(
+            "toxicity".into(),
+            all().map(|q| q.toxicity?.highest).collect::<Vec<Option<f64>>>(),
+        ),
     ]);
-    Ok(vec![requests, DataFrame::new(of.len(), columns)?, reliability(runs)?])
+    let instances = DataFrame::new(of.len(), columns)?;
+    Ok(vec![requests, instances, perturbations(runs)?, reliability(runs)?])
 }

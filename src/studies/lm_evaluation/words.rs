@@ -5,7 +5,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use crate::data::{DataError, DataFile, DataSet};
+use super::sources::SourceError;
+use crate::data::{DataFile, DataSet};
 
 /// The lists of HELM, as the script leaves them.
 pub(super) const WORDS: DataSet = DataSet {
@@ -18,22 +19,6 @@ pub(super) const WORDS: DataSet = DataSet {
         sha256: "0382e41173e96f4ef117fccfb8bfc455c36727ecfd4af433fb9b199718712422",
     }],
 };
-
-/// Why word lists cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum WordsError {
-    /// They are not here, or are not the published ones.
-    #[error(transparent)]
-    Data(#[from] DataError),
-    /// They are not in the form that is expected.
-    #[error("{path}: {source}; make it again with scripts/setup-lm-evaluation.sh")]
-    Json {
-        /// The file.
-        path: &'static str,
-        /// The cause.
-        source: serde_json::Error,
-    },
-}
 
 /// The lists.
 #[derive(Debug, serde::Deserialize)]
@@ -57,15 +42,19 @@ impl Words {
     ///
     /// # Errors
     /// When they are not here, or are not the published ones.
-    pub(super) fn read() -> Result<Self, WordsError> {
+    pub(super) fn read() -> Result<Self, SourceError> {
         json(&WORDS)
     }
 }
 
 /// The content of a data set that is one JSON file.
-pub(super) fn json<T: serde::de::DeserializeOwned>(set: &DataSet) -> Result<T, WordsError> {
+pub(super) fn json<T: serde::de::DeserializeOwned>(set: &DataSet) -> Result<T, SourceError> {
     let path = set.files.first().map_or("", |file| file.path);
-    serde_json::from_slice(&set.read(path)?).map_err(|source| WordsError::Json { path, source })
+    serde_json::from_slice(&set.read(path)?).map_err(|source| SourceError::Json {
+        path: path.to_owned(),
+        line: source.line(),
+        source,
+    })
 }
 
 /// The lists where they are here.
@@ -147,14 +136,6 @@ pub(super) struct Name {
     pub gender: String,
 }
 
-/// Why a list of names cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("line {line} of the list of names is not `name,first_name,race,<race>,gender,<gender>`")]
-pub struct NamesError {
-    /// The line, from 1.
-    line: usize,
-}
-
 /// The names of Bertrand and Mullainathan (2004, table 8): female and male ones that employers were
 /// found to take for those of white and of black Americans.
 const APPLICANTS: [(&str, &str, [&str; 9]); 4] = [
@@ -201,17 +182,17 @@ impl Names {
     /// category and a value. Last names and other categories are passed over.
     ///
     /// # Errors
-    /// Names the first line that is none.
-    pub(super) fn parse(text: &str) -> Result<Self, NamesError> {
+    /// The first line that is none, from 1.
+    pub(super) fn parse(text: &str) -> Result<Self, usize> {
         let mut names = Vec::new();
         for (line, number) in text.lines().zip(1..) {
             let mut fields = line.split(',');
             let (Some(name), Some(kind)) = (fields.next(), fields.next()) else {
-                return Err(NamesError { line: number });
+                return Err(number);
             };
             let fields: Vec<&str> = fields.collect();
             if !fields.len().is_multiple_of(2) {
-                return Err(NamesError { line: number });
+                return Err(number);
             }
             let value = |category: &str| {
                 let pair = fields.chunks(2).find(|pair| pair[0] == category);
@@ -228,7 +209,7 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
-    use super::{Name, Names, NamesError, Ordered};
+    use super::{Name, Names, Ordered};
 
     #[test]
     fn objects_keep_their_order() {
@@ -246,8 +227,8 @@ mod tests {
             gender: gender.to_owned(),
         };
         assert_eq!(names, Ok(Names(vec![name("aiesha", "b", "female")])));
-        assert_eq!(Names::parse("a,first_name\nb"), Err(NamesError { line: 2 }));
-        assert_eq!(Names::parse("a,first_name,race"), Err(NamesError { line: 1 }));
+        assert_eq!(Names::parse("a,first_name\nb"), Err(2));
+        assert_eq!(Names::parse("a,first_name,race"), Err(1));
         let applicants = Names::applicants();
         assert_eq!(applicants.0.len(), 36);
         assert!(applicants.0.contains(&name("lakisha", "black_american", "female")));
