@@ -6,7 +6,7 @@
 //! doubled): an answer depends on its request alone, not on the requests that came with it, nor on
 //! threads. Tests hold that.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -27,6 +27,8 @@ use crate::{Answer, Completion, LanguageModel, ModelError, Request, Sampling, Ta
 const NUMERICS: u32 = 1;
 /// Tokens that go through the layers together when texts are scored.
 const SCORED_ROWS: usize = 256;
+/// Tokens from which on a prompt is seen by itself, once for all texts that continue it.
+const SHARED_PROMPT: usize = 32;
 /// Rows of logits held at a time.
 const LOGIT_ROWS: usize = 64;
 /// Texts that are continued together.
@@ -61,6 +63,13 @@ pub struct LlamaOptions {
 }
 
 /// A network with its tokeniser. Clones share its weights.
+///
+/// A text that nothing precedes follows `<|endoftext|>` where the vocabulary has it, since that is
+/// what stood between documents in training; lm-evaluation-harness takes the file's token for
+/// beginnings, which in files of chat models begins a turn. Ends of scored texts do not count: to
+/// such a network an end is that of a document. Drawn texts and greedy ones end at the tokens that
+/// end documents and turns, which are not among their tokens; log probabilities are those of the
+/// network itself, whatever the temperature.
 #[derive(Clone)]
 pub struct Llama {
     model: Arc<Model>,
@@ -418,6 +427,64 @@ struct Window {
     scored: usize,
 }
 
+/// Windows that are computed together.
+#[derive(Default)]
+struct Pack {
+    /// What all of them begin with, beyond which each goes on by itself; empty for nothing.
+    prompt: Vec<Token>,
+    windows: Vec<Window>,
+}
+
+/// Puts windows together.
+///
+/// Those with long prompts go to those with the same, which is then seen once. Whether a prompt is seen
+/// by itself depends on its length alone, so that the texts beside it change no bit.
+fn packs(windows: Vec<Window>, threads: usize) -> VecDeque<Pack> {
+    let mut shared: BTreeMap<Vec<Token>, Vec<Window>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for window in windows {
+        let prompt = &window.tokens[..window.scored - 1];
+        if prompt.len() < SHARED_PROMPT {
+            others.push(window);
+        } else if let Some(known) = shared.get_mut(prompt) {
+            known.push(window);
+        } else {
+            shared.insert(prompt.to_vec(), vec![window]);
+        }
+    }
+    let mut packs: VecDeque<Pack> = VecDeque::new();
+    for (prompt, windows) in shared {
+        let (mut pack, mut filled) = (Vec::new(), 0);
+        for window in windows {
+            filled += window.tokens.len() - 1 - prompt.len();
+            pack.push(window);
+            if filled >= SCORED_ROWS {
+                let windows = std::mem::take(&mut pack);
+                packs.push_back(Pack { prompt: prompt.clone(), windows });
+                filled = 0;
+            }
+        }
+        if !pack.is_empty() {
+            packs.push_back(Pack { prompt, windows: pack });
+        }
+    }
+    // Long ones first, so that threads end together; equal lengths are computed together.
+    others.sort_by_key(|window| std::cmp::Reverse(window.tokens.len()));
+    let rows: usize = others.iter().map(|window| window.tokens.len() - 1).sum();
+    let enough = rows.div_ceil(threads).clamp(1, SCORED_ROWS);
+    let (mut pack, mut filled) = (Pack::default(), 0);
+    for window in others {
+        filled += window.tokens.len() - 1;
+        pack.windows.push(window);
+        if filled >= enough {
+            packs.push_back(std::mem::take(&mut pack));
+            filled = 0;
+        }
+    }
+    packs.extend((!pack.windows.is_empty()).then_some(pack));
+    packs
+}
+
 /// Where the windows of a long text begin, from where on they are predicted, and where they end.
 ///
 /// As in HELM: a window has at most `context` tokens; each predicts what the one before it did not,
@@ -461,7 +528,7 @@ struct Grown {
 
 /// Work that threads take.
 struct Queue {
-    scores: VecDeque<Vec<Window>>,
+    scores: VecDeque<Pack>,
     texts: VecDeque<(usize, Vec<Token>)>,
 }
 
@@ -638,29 +705,37 @@ impl Model {
     }
 
     /// Log probabilities of windows, each summed.
-    fn score(
-        &self,
-        pack: &[Window],
-        stopped: &dyn Fn() -> bool,
-    ) -> Option<Vec<(usize, usize, f64)>> {
-        let mut parts: Vec<Part<'_>> = pack
+    fn score(&self, pack: &Pack, stopped: &dyn Fn() -> bool) -> Option<Vec<(usize, usize, f64)>> {
+        let (windows, before) = (&pack.windows, pack.prompt.len());
+        let mut prompt = Cache::default();
+        if before > 0 {
+            let mut parts = [Part { tokens: &pack.prompt, cache: Some(&mut prompt) }];
+            self.network.forward(&mut parts, stopped)?;
+        }
+        let caches = windows.iter().map(|_| (before > 0).then(|| prompt.clone()));
+        let mut caches: Vec<Option<Cache>> = caches.collect();
+        let mut parts: Vec<Part<'_>> = windows
             .iter()
-            .map(|window| Part { tokens: &window.tokens[..window.tokens.len() - 1], cache: None })
+            .zip(&mut caches)
+            .map(|(window, cache)| Part {
+                tokens: &window.tokens[before..window.tokens.len() - 1],
+                cache: cache.as_mut(),
+            })
             .collect();
         let hidden = self.network.forward(&mut parts, stopped)?;
         // The row that predicts a token is that of the token before it.
         let mut wanted = Vec::new();
         let mut owners = Vec::new();
         let mut first = 0;
-        for (place, window) in pack.iter().enumerate() {
+        for (place, window) in windows.iter().enumerate() {
             for token in window.scored..window.tokens.len() {
-                wanted.push(first + token - 1);
+                wanted.push(first + token - 1 - before);
                 owners.push((place, window.tokens[token]));
             }
-            first += window.tokens.len() - 1;
+            first += window.tokens.len() - 1 - before;
         }
         let mut sums: Vec<_> =
-            pack.iter().map(|window| (window.request, window.number, 0.0)).collect();
+            windows.iter().map(|window| (window.request, window.number, 0.0)).collect();
         self.network.logits(&hidden, &wanted, |row, logits| {
             let (place, token) = owners[row];
             sums[place].2 += log_probability(logits, token);
@@ -968,23 +1043,8 @@ impl LanguageModel for Llama {
             }
             scored.push(known);
         }
-        // Long ones first, so that threads end together; equal lengths are computed together.
-        pieces.sort_by_key(|window| std::cmp::Reverse(window.tokens.len()));
-        let rows: usize = pieces.iter().map(|window| window.tokens.len() - 1).sum();
-        let enough = rows.div_ceil(threads).clamp(1, SCORED_ROWS);
-        let mut packs = VecDeque::new();
-        let (mut pack, mut filled) = (Vec::new(), 0);
-        for window in pieces {
-            filled += window.tokens.len() - 1;
-            pack.push(window);
-            if filled >= enough {
-                packs.push_back(std::mem::take(&mut pack));
-                filled = 0;
-            }
-        }
-        packs.extend((!pack.is_empty()).then_some(pack));
         let together = texts.len().div_ceil(threads).clamp(1, CONTINUED);
-        let queue = Mutex::new(Queue { scores: packs, texts });
+        let queue = Mutex::new(Queue { scores: packs(pieces, threads), texts });
 
         let mut left = requests.len();
         let mut kept = Ok(());

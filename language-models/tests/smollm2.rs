@@ -223,16 +223,61 @@ fn answers_depend_on_nothing_but_their_request() {
         requests.push(generate(&prompt, drawn));
         requests.push(generate(&prompt, greedy(4)));
     }
+    // Prompts that are long enough to be seen by themselves, once for several texts.
+    let long = "Q: What do bees make?\nA: honey\n\n".repeat(4);
+    for (question, option) in [("cows", "milk"), ("cows", "wool and milk"), ("hens", "eggs")] {
+        requests
+            .push(score(&format!("{long}Q: What do {question} give?\nA:"), &format!(" {option}")));
+    }
     let together = answers(&alone, &requests);
     let threads = answers(&alone.with_threads(3), &requests);
     assert_eq!(together, threads);
-    for (request, answer) in requests.iter().zip(&together).step_by(3) {
+    let some = requests
+        .iter()
+        .zip(&together)
+        .enumerate()
+        .filter(|(place, _)| place % 4 == 0 || *place > 51);
+    for (_, (request, answer)) in some {
         assert_eq!(&answers(&alone, std::slice::from_ref(request))[0], answer, "{request:?}");
     }
     requests.reverse();
     let mut backwards = answers(&alone, &requests);
     backwards.reverse();
     assert_eq!(together, backwards);
+}
+
+#[test]
+fn long_prompts_are_seen_once_and_change_nothing() {
+    let Some(path) = model() else { return };
+    let model = open(&path, 1);
+    let prompt = "A farmer has twelve sheep. ".repeat(6) + "In spring she buys seven more, and";
+    let [before, after] =
+        [" then she has nineteen sheep", " of them. She sells three and has sixteen."];
+    assert!(model.bpe().encode(&prompt).len() > 40);
+    let requests = [
+        score(&prompt, &format!("{before}{after}")),
+        score(&prompt, before),
+        score(&format!("{prompt}{before}"), after),
+        // The first words alone are a prompt too short to be seen by itself.
+        score(
+            "A farmer has",
+            &(" twelve sheep. ".to_owned()
+                + &"A farmer has twelve sheep. ".repeat(5)
+                + "In spring she buys seven more, and"),
+        ),
+        score(
+            "A farmer has",
+            &(" twelve sheep. ".to_owned()
+                + &"A farmer has twelve sheep. ".repeat(5)
+                + "In spring she buys seven more, and"
+                + before),
+        ),
+    ];
+    let found = answers(&model, &requests);
+    let sum = |place: usize| found[place].completions[0].log_probability.unwrap();
+    // The chain rule, across the two ways through the network; 0.00002 was seen.
+    assert!((sum(0) - sum(1) - sum(2)).abs() < 1e-4, "{} {} {}", sum(0), sum(1), sum(2));
+    assert!((sum(4) - sum(3) - sum(1)).abs() < 1e-4, "{} {} {}", sum(4), sum(3), sum(1));
 }
 
 #[test]
