@@ -69,7 +69,7 @@ pub struct LlamaOptions {
 /// beginnings, which in files of chat models begins a turn. Ends of scored texts do not count: to
 /// such a network an end is that of a document. Drawn texts and greedy ones end at the tokens that
 /// end documents and turns, which are not among their tokens; log probabilities are those of the
-/// network itself, whatever the temperature.
+/// network itself, whatever the temperature, and an empty text has none.
 #[derive(Clone)]
 pub struct Llama {
     model: Arc<Model>,
@@ -287,7 +287,7 @@ impl Network {
                 cache.tokens += part.tokens.len();
             }
         }
-        Some(rms_norm(x, &self.norm, epsilon).slice([0..rows]))
+        Some(rms_norm(x, &self.norm, epsilon).slice(s![..rows, ..]))
     }
 
     /// Logits after some rows of what [`Network::forward`] gave, handed over row by row.
@@ -890,7 +890,9 @@ impl Model {
 fn completed(text: &Growing, reason: &str) -> Completion {
     Completion {
         text: String::from_utf8_lossy(&text.bytes).into_owned(),
-        log_probability: Some(text.tokens.iter().map(|&(_, value)| value).sum()),
+        // Nothing is no certainty.
+        log_probability: (!text.tokens.is_empty())
+            .then(|| text.tokens.iter().map(|&(_, value)| value).sum()),
         tokens: Some(text.tokens.len() as u32),
         finish_reason: Some(reason.to_owned()),
     }
@@ -1112,7 +1114,9 @@ impl Scored {
             completions: vec![Completion {
                 text,
                 // In order, for sums depend on it.
-                log_probability: Some(self.windows.iter().flatten().sum()),
+                log_probability: Some(
+                    self.windows.iter().flatten().fold(0.0, |sum, part| sum + part),
+                ),
                 tokens: Some(self.tokens),
                 finish_reason: None,
             }],

@@ -309,6 +309,8 @@ fn texts_end_where_they_are_told_to() {
     assert_eq!(first(1).finish_reason.as_deref(), Some("stop"));
     assert_eq!((first(2).text.as_str(), first(2).tokens), (" P", Some(1)));
     assert_eq!((first(3).text.as_str(), first(3).tokens), ("", Some(0)));
+    // What is empty is not certain.
+    assert_eq!(first(3).log_probability, None);
     assert_eq!(answers[4].completions.len(), 2);
     assert_eq!(answers[4].completions[0], answers[4].completions[1]);
     assert_eq!(answers[4].prompt_tokens, Some(5));
