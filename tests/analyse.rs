@@ -217,3 +217,29 @@ fn areas_profiles_and_regressions_are_tables_too() {
     let last = table.height() - 1;
     assert_eq!(texts(&table, "effect")[last], "total");
 }
+
+#[test]
+fn any_factor_tells_tasks_apart() {
+    let of = |task: &str| {
+        let task = ["win-rates", "--task", task, "--resamples", "100"];
+        written(&[&[QUICKSTART], &task[..]].concat(), "win-rates.csv")
+    };
+    // The other three factors have 2^3 combinations, each with its mean win rate and mean rank.
+    let table = of("reward_scaling");
+    assert_eq!(table.height(), 8 * 2);
+    assert_eq!(texts(&table, "method")[0], "max,orthogonal,off");
+    // Win rates of 8 methods on 2 tasks are their wins over 7 others, halved where they tie, and sum
+    // to half of all comparisons.
+    let rates = floats(&table, "estimate").into_iter().zip(texts(&table, "estimator"));
+    let sum: f64 = rates.filter(|(_, of)| of == "mean win rate").map(|(rate, _)| rate).sum();
+    assert!((sum - 4.0).abs() < 1e-9, "{sum}");
+    // By a field of the configuration there is one task, as without it.
+    let table = of("environment");
+    assert_eq!(table.height(), 16 * 2);
+    let error = refused(&[QUICKSTART, "win-rates", "--task", "reward_scalign"]);
+    assert!(error.contains("did you mean `reward_scaling`?"), "{error}");
+    // Several runs of a method, task and replicate are no score.
+    let error =
+        refused(&[QUICKSTART, "win-rates", "--task", "reward_scaling", "--by", "annealing"]);
+    assert!(error.contains("aggregate repeated rows first"), "{error}");
+}
