@@ -46,6 +46,7 @@ fn outcome(plan: &Plan) -> Result<CohortOutcome, StudyError> {
         stop: &AtomicBool::new(false),
         progress: &|_| {},
         checkpoints: None,
+        journal: None,
     };
     study().run_cohort(&runs, &context)
 }

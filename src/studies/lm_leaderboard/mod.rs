@@ -351,19 +351,19 @@ impl Study for LmLeaderboard {
                     table: "standings",
                     x: "rank",
                     x_label: "place",
-                    y: "estimate",
-                    y_label: "aggregate",
+                    y: "published",
+                    y_label: "published aggregate",
                 },
             ]
         }
     }
 
     fn companion(&self, view: &CurveView) -> Option<Companion> {
-        let label = match view.x {
-            "published" => "where both are equal",
-            _ => "published aggregate of the model in that place",
+        let (column, label) = match view.x {
+            "published" => ("published", "where both are equal"),
+            _ => ("estimate", "aggregate of the model in that place"),
         };
-        Some(Companion { column: "published", label })
+        Some(Companion { column, label })
     }
 }
 
