@@ -13,7 +13,7 @@ use flags::{Field, SetError, Value};
 
 use super::{
     CohortContext, CohortOutcome, Column, Configuration, ConfusionView, Cost, CurveView, Device,
-    Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    Problem, Progress, Publication, ReplicateUnit, RunOutcome, RunStatus, Study, StudyError, Table,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -92,6 +92,15 @@ impl Study for MultilabelAnnotation {
 
     fn check(&self, configuration: &Configuration) -> Vec<Problem> {
         read(configuration).err().unwrap_or_default()
+    }
+
+    fn replicate_unit(&self, configuration: &Configuration) -> ReplicateUnit {
+        match configuration.read::<AnnotationConfig>() {
+            Ok(config) if config.folds > 1 => {
+                ReplicateUnit { one: "part of the images", many: "parts of the images" }
+            }
+            _ => ReplicateUnit::SEEDS,
+        }
     }
 
     fn cost(&self, configuration: &Configuration) -> Cost {
