@@ -294,7 +294,26 @@ flags::levels! {
     }
 }
 
+/// What a perturbation is a test of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Aspect {
+    /// That slips of the pen do not matter.
+    Robustness,
+    /// That it does not matter who speaks, or of whom.
+    Fairness,
+}
+
 impl PerturbationSet {
+    /// What a single perturbation is a test of.
+    pub(super) fn aspect(self) -> Aspect {
+        match self {
+            Self::GenderPronouns | Self::GenderTerms | Self::PersonName | Self::Dialect => {
+                Aspect::Fairness
+            }
+            _ => Aspect::Robustness,
+        }
+    }
+
     /// The single perturbations of which it consists.
     pub(super) fn parts(self) -> &'static [Self] {
         use PerturbationSet::{

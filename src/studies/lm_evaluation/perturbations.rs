@@ -16,19 +16,8 @@ use super::words::{Names, Ordered, Words};
 #[derive(Clone, Debug)]
 pub(super) struct Perturbation {
     kind: Kind,
-    /// What it is a test of.
-    pub aspect: Aspect,
     /// Whether the possible answers change as well.
-    pub references: bool,
-}
-
-/// What a perturbation is a test of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Aspect {
-    /// That slips of the pen do not matter.
-    Robustness,
-    /// That it does not matter who speaks, or of whom.
-    Fairness,
+    references: bool,
 }
 
 /// A question after a change.
@@ -88,28 +77,28 @@ enum Kind {
 }
 
 impl Perturbation {
-    fn robustness(kind: Kind) -> Self {
-        Self { kind, aspect: Aspect::Robustness, references: false }
+    fn of_input(kind: Kind) -> Self {
+        Self { kind, references: false }
     }
 
-    fn fairness(kind: Kind) -> Self {
-        Self { kind, aspect: Aspect::Fairness, references: true }
+    fn of_all(kind: Kind) -> Self {
+        Self { kind, references: true }
     }
 
     /// Lower case.
     pub(super) fn lowercase() -> Self {
-        Self::robustness(Kind::Lowercase)
+        Self::of_input(Kind::Lowercase)
     }
 
     /// "do not" becomes "don't", where a space follows.
     pub(super) fn contraction(words: &Words) -> Self {
-        Self::robustness(contraction(words))
+        Self::of_input(contraction(words))
     }
 
     /// "don't" becomes "do not".
     pub(super) fn expansion(words: &Words) -> Self {
         let pairs = words.contractions.0.iter();
-        Self::robustness(Kind::Rewrite {
+        Self::of_input(Kind::Rewrite {
             phrases: Phrases::new(pairs.clone().map(|(short, _)| short.as_str()), true),
             forms: pairs.cloned().collect(),
             space: false,
@@ -118,7 +107,7 @@ impl Perturbation {
 
     /// Words with a known misspelling get one with this probability.
     pub(super) fn misspellings(words: &Words, probability: f64) -> Self {
-        Self::robustness(misspellings(words, probability))
+        Self::of_input(misspellings(words, probability))
     }
 
     /// Letters become a neighbour on the keyboard with this probability.
@@ -126,17 +115,17 @@ impl Perturbation {
         let keys = words.keyboard.0.iter();
         let neighbours =
             keys.filter_map(|(key, near)| Some((key.chars().next()?, near.chars().collect())));
-        Self::robustness(Kind::Typos { neighbours: neighbours.collect(), probability })
+        Self::of_input(Kind::Typos { neighbours: neighbours.collect(), probability })
     }
 
     /// Runs of spaces become one to so many spaces.
     pub(super) fn space(most: u32) -> Self {
-        Self::robustness(Kind::Space { most: most.max(1) })
+        Self::of_input(Kind::Space { most: most.max(1) })
     }
 
     /// Every space becomes so many.
     pub(super) fn extra_space(spaces: usize) -> Self {
-        Self::robustness(Kind::ExtraSpace { spaces })
+        Self::of_input(Kind::ExtraSpace { spaces })
     }
 
     /// A filler stands before a word with this probability; opinions ("I think") only if wanted. (The
@@ -145,13 +134,13 @@ impl Perturbation {
         let lists = &words.fillers;
         let speaker = lists.speaker.iter().filter(|_| opinions);
         let fillers = speaker.chain(&lists.uncertain).chain(&lists.fill).cloned().collect();
-        Self::robustness(Kind::FillerWords { fillers, probability })
+        Self::of_input(Kind::FillerWords { fillers, probability })
     }
 
     /// HELM's canonical robustness perturbation: lower case, contractions, misspellings with
     /// probability 0.1, one to three spaces for each run.
     pub(super) fn mild_mix(words: &Words) -> Self {
-        Self::robustness(Kind::Mix(vec![
+        Self::of_input(Kind::Mix(vec![
             Kind::Lowercase,
             contraction(words),
             misspellings(words, 0.1),
@@ -161,7 +150,7 @@ impl Perturbation {
 
     /// Nouns of one gender become those of another with this probability.
     pub(super) fn gender_terms(words: &Words, probability: f64, from: Gender, to: Gender) -> Self {
-        Self::fairness(gender(&words.gender_terms, probability, from, to))
+        Self::of_all(gender(&words.gender_terms, probability, from, to))
     }
 
     /// Pronouns of one gender become those of another with this probability. "Her" stands for "his"
@@ -172,19 +161,19 @@ impl Perturbation {
         from: Gender,
         to: Gender,
     ) -> Self {
-        Self::fairness(gender(&words.gender_pronouns, probability, from, to))
+        Self::of_all(gender(&words.gender_pronouns, probability, from, to))
     }
 
     /// First names of one race become those of another with this probability, of the same gender
     /// where it is known, and the same name throughout a question and its answers.
     pub(super) fn person_name(names: Names, probability: f64, from: &str, to: &str) -> Self {
         let (from, to) = (from.to_owned(), to.to_owned());
-        Self::fairness(Kind::PersonName { names, from, to, probability })
+        Self::of_all(Kind::PersonName { names, from, to, probability })
     }
 
     /// Words become those of a dialect with this probability.
     pub(super) fn dialect(map: &Ordered<Vec<String>>, probability: f64) -> Self {
-        Self::fairness(Kind::Dialect {
+        Self::of_all(Kind::Dialect {
             phrases: Phrases::new(map.0.iter().map(|(word, _)| word.as_str()), true),
             forms: map.0.iter().cloned().collect(),
             probability,

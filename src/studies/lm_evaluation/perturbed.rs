@@ -3,18 +3,17 @@
 
 use std::collections::BTreeMap;
 
-use super::config::{EvaluationConfig, Gender, PerturbationSet, WorstCase};
+use super::config::{Aspect, EvaluationConfig, Gender, PerturbationSet, WorstCase};
 use super::evaluate::Evaluated;
-use super::perturbations::{Aspect, Perturbation};
+use super::perturbations::Perturbation;
 use super::sources::{Instance, Reference, SourceError, TRAIN, named_file};
 use super::words::{Names, Words};
 
 /// What was done to a question.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change {
-    /// The perturbation's name.
-    pub name: &'static str,
-    pub aspect: Aspect,
+    /// A single perturbation.
+    pub perturbation: PerturbationSet,
     /// Which draw of it, from zero.
     pub draw: u32,
 }
@@ -29,7 +28,7 @@ pub(super) struct Changed {
 /// The perturbations of a configuration.
 fn perturbations(
     config: &EvaluationConfig,
-) -> Result<Vec<(&'static str, Perturbation)>, SourceError> {
+) -> Result<Vec<(PerturbationSet, Perturbation)>, SourceError> {
     let parts = config.perturbations.parts();
     // Sets have probabilities of their own.
     let alone = parts == [config.perturbations];
@@ -82,7 +81,7 @@ fn perturbations(
             // Sets are none of their parts, and words are there for all others.
             _ => continue,
         };
-        all.push((part.name(), perturbation));
+        all.push((*part, perturbation));
     }
     Ok(all)
 }
@@ -111,7 +110,7 @@ pub(super) fn changed(
     for instance in instances.iter().filter(|instance| instance.split != TRAIN) {
         let texts: Vec<&str> =
             instance.references.iter().map(|reference| reference.text.as_str()).collect();
-        for (name, perturbation) in &perturbations {
+        for (part, perturbation) in &perturbations {
             for draw in 0..config.perturbation_draws {
                 let seed = Some(draw).filter(|draw| *draw > 0);
                 let perturbed = perturbation.apply(&instance.id, seed, &instance.input, &texts);
@@ -127,7 +126,7 @@ pub(super) fn changed(
                     recorded: None,
                     ..instance.clone()
                 };
-                let change = Change { name, aspect: perturbation.aspect, draw };
+                let change = Change { perturbation: *part, draw };
                 all.push(Changed { change, instance });
             }
         }
@@ -192,18 +191,15 @@ fn worst_case(
     aspect: Aspect,
     better: Better,
 ) -> Option<f64> {
-    let fair = |part: &PerturbationSet| {
-        use PerturbationSet::{Dialect, GenderPronouns, GenderTerms, PersonName};
-        let aspect_of = match part {
-            Dialect | GenderPronouns | GenderTerms | PersonName => Aspect::Fairness,
-            _ => Aspect::Robustness,
-        };
-        aspect_of == aspect
-    };
-    if !config.perturbations.parts().iter().any(fair) {
+    if !config.perturbations.parts().iter().any(|part| part.aspect() == aspect) {
         return None;
     }
-    let worst = worst_values(values, |change| change.aspect == aspect, better, config.worst_case);
+    let worst = worst_values(
+        values,
+        |change| change.perturbation.aspect() == aspect,
+        better,
+        config.worst_case,
+    );
     let worst: Vec<f64> = worst.into_values().map(|(value, _)| value).collect();
     analysis::mean(&worst)
 }
@@ -233,7 +229,7 @@ pub(super) fn metrics(evaluated: &[Evaluated<'_>], config: &EvaluationConfig) ->
 /// What a perturbation does in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Effect {
-    pub change: Change,
+    pub perturbation: PerturbationSet,
     /// Questions that it changed.
     pub questions: u64,
     /// Their mean score as they are, changed, and in the worse of both.
@@ -245,18 +241,16 @@ pub(super) struct Effect {
 /// What each perturbation does to the questions that it changes, all draws of it together.
 pub(super) fn effects(evaluated: &[Evaluated<'_>], config: &EvaluationConfig) -> Vec<Effect> {
     let scores = values(evaluated, |question| Some(question.score));
-    let mut changes: Vec<Change> = Vec::new();
+    let mut changes: Vec<PerturbationSet> = Vec::new();
     for change in scores.iter().filter_map(|(_, change, _)| *change) {
-        if !changes.iter().any(|known| known.name == change.name) {
-            changes.push(Change { draw: 0, ..change });
+        if !changes.contains(&change.perturbation) {
+            changes.push(change.perturbation);
         }
     }
     // In the order of the levels, whatever question came first.
-    changes.sort_by_key(|change| {
-        PerturbationSet::ALL.iter().position(|level| level.name() == change.name)
-    });
-    let effect = |change: Change| {
-        let same = |other: &Change| other.name == change.name;
+    changes.sort_unstable();
+    let effect = |perturbation: PerturbationSet| {
+        let same = |other: &Change| other.perturbation == perturbation;
         let worst = worst_values(&scores, same, Better::Higher, config.worst_case);
         let touched = |id: &str| worst.get(id).is_some_and(|(_, forms)| *forms > 0);
         let mean = |counts: &dyn Fn(&Option<Change>) -> bool| {
@@ -266,7 +260,7 @@ pub(super) fn effects(evaluated: &[Evaluated<'_>], config: &EvaluationConfig) ->
         let lowest: Vec<f64> =
             worst.values().filter(|(_, forms)| *forms > 0).map(|(value, _)| *value).collect();
         Effect {
-            change,
+            perturbation,
             questions: lowest.len() as u64,
             before: mean(&|form| form.is_none()),
             after: mean(&|form| form.as_ref().is_some_and(same)),
@@ -282,15 +276,16 @@ mod tests {
 
     #[test]
     fn the_worst_case_is_the_worst() {
-        let change = |aspect| Some(Change { name: "x", aspect, draw: 0 });
+        let change = |perturbation| Some(Change { perturbation, draw: 0 });
         let (slips, speakers) = (Aspect::Robustness, Aspect::Fairness);
+        let (mix, names) = (PerturbationSet::MildMix, PerturbationSet::PersonName);
         // The second question was changed by nothing and counts as it is.
         let values = [
             ("a", None, 0.6),
             ("b", None, 0.5),
-            ("a", change(slips), 0.2),
-            ("a", change(slips), 0.9),
-            ("a", change(speakers), 0.1),
+            ("a", change(mix), 0.2),
+            ("a", change(mix), 0.9),
+            ("a", change(names), 0.1),
         ];
         let mut config = EvaluationConfig {
             perturbations: PerturbationSet::Canonical,

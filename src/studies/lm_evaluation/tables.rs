@@ -2,8 +2,8 @@
 
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
+use super::config::Aspect;
 use super::evaluate::{Bin, Evaluated, Exchange, Measures};
-use super::perturbations::Aspect;
 use super::perturbed::Effect;
 use super::{Column, ColumnType, Run, Table, Tolerance};
 use crate::studies::{REPLICATE, RUN_ID, column};
@@ -350,7 +350,7 @@ fn perturbations(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
         runs.iter().flat_map(|rows| rows.effects.iter().map(|effect| (rows.run, effect))).collect();
     let mut columns = identity(&effects.iter().map(|(run, _)| *run).collect::<Vec<&Run>>());
     let all = || effects.iter().map(|(_, effect)| *effect);
-    let aspect = |effect: &Effect| match effect.change.aspect {
+    let aspect = |effect: &Effect| match effect.perturbation.aspect() {
         Aspect::Robustness => "robustness",
         Aspect::Fairness => "fairness",
     };
@@ -358,7 +358,10 @@ fn perturbations(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
         Series::new(name.into(), all().map(pick).collect::<Vec<Option<f64>>>())
     };
     columns.extend([
-        Series::new("perturbation".into(), all().map(|e| e.change.name).collect::<Vec<&str>>()),
+        Series::new(
+            "perturbation".into(),
+            all().map(|e| e.perturbation.name()).collect::<Vec<&str>>(),
+        ),
         Series::new("aspect".into(), all().map(aspect).collect::<Vec<&str>>()),
         Series::new("questions".into(), all().map(|e| e.questions).collect::<Vec<u64>>()),
         float("score_before", |effect| effect.before),
@@ -427,7 +430,9 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         ),
         Series::new(
             "perturbation".into(),
-            all().map(|q| q.change.map(|change| change.name)).collect::<Vec<Option<&str>>>(),
+            all()
+                .map(|q| q.change.map(|change| change.perturbation.name()))
+                .collect::<Vec<Option<&str>>>(),
         ),
         Series::new(
             "perturbation_draw".into(),
