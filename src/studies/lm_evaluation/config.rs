@@ -19,6 +19,8 @@ flags::levels! {
         Blimp = "blimp",
         /// The sample log of lm-evaluation-harness (`--log_samples`) that `sample_log` names.
         SampleLog = "sample-log",
+        /// The run of HELM in the folder that `helm_run` names.
+        HelmRun = "helm-run",
         /// The questions in the JSON Lines file that `questions_file` names.
         Questions = "questions",
     }
@@ -442,6 +444,13 @@ flags::flags! {
         /// the task is another.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
         pub sample_log_sha256: String = String::new(),
+        /// The folder of a run that `helm-run` wrote; empty where the task is another. The adapter is
+        /// the run's own.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "HELM", shape)]
+        pub helm_run: String = String::new(),
+        /// SHA-256 of its `scenario_state.json`; empty where the task is another.
+        #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
+        pub helm_run_sha256: String = String::new(),
         /// The questions, by the path of their JSON Lines file; empty where the task is another.
         #[flag(group = "LM evaluation: questions and models", unit = "", source = "this project", shape)]
         pub questions_file: String = String::new(),
@@ -638,7 +647,8 @@ impl EvaluationConfig {
             Task::HelmMmluPhilosophy
             | Task::HelmHellaswag
             | Task::HelmNarrativeQa
-            | Task::SampleLog => &[LanguageModelName::Recorded],
+            | Task::SampleLog
+            | Task::HelmRun => &[LanguageModelName::Recorded],
             Task::Blimp | Task::Questions => &[],
         };
         let asked = model.is_asked();
@@ -832,6 +842,23 @@ impl EvaluationConfig {
                 "leave chat_template out; an endpoint's template is the server's (`endpoint_api`)",
             );
         }
+        if task == Task::HelmRun {
+            if self.helm_run.is_empty() {
+                report(
+                    &["helm_run"],
+                    "no run of HELM is named".to_owned(),
+                    "set it to a folder that holds a scenario_state.json",
+                );
+            }
+            if !digits(&self.helm_run_sha256) {
+                report(
+                    &["helm_run_sha256"],
+                    "the run of HELM has no SHA-256".to_owned(),
+                    "set it to the 64 lower-case digits that sha256sum prints for its \
+                     scenario_state.json",
+                );
+            }
+        }
         if task == Task::SampleLog {
             if self.sample_log.is_empty() {
                 report(
@@ -851,12 +878,23 @@ impl EvaluationConfig {
         problems
     }
 
+    /// Whether nothing is drawn: neither questions nor examples nor answers.
+    pub(super) fn is_exact(&self) -> bool {
+        let answers = match self.language_model {
+            // It draws its answers, or a server may.
+            LanguageModelName::Uniform | LanguageModelName::Endpoint => false,
+            model if model.is_asked() => self.few_shot_examples == 0 && self.temperature <= 0.0,
+            _ => true,
+        };
+        self.evaluation_parts == 1 && answers
+    }
+
     /// About how many requests a run has.
     pub(super) fn requests(&self) -> u64 {
         let all = match self.evaluation_task {
             Task::Gsm8k | Task::SampleLog => 1319,
             // As many as most sources have; the file is not read to plan.
-            Task::Questions => 1000,
+            Task::Questions | Task::HelmRun => 1000,
             Task::HelmMmluPhilosophy | Task::HelmHellaswag => 10,
             Task::HelmNarrativeQa => 5,
             Task::Blimp if self.blimp_paradigm == "all" => 134_000,

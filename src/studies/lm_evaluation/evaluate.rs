@@ -15,7 +15,6 @@ use super::config::{
     CompletionChoice, EvaluationConfig, RankingMeasure, SelectiveForm, ZeroLogProbability,
 };
 use super::harms::Toxicity;
-use super::perturbed::Change;
 use super::sources::{Instance, Recorded, Reference, TRAIN};
 use super::{answers, ranking};
 
@@ -50,6 +49,8 @@ pub(super) struct Measures {
 pub(super) struct Evaluated<'a> {
     pub instance: &'a Instance,
     pub exchanges: Vec<Exchange>,
+    /// What each letter stood for, where options were listed with letters.
+    pub letters: Option<Vec<(String, String)>>,
     /// What was compared; `None` where there was nothing.
     pub answer: Option<String>,
     pub score: f64,
@@ -59,8 +60,6 @@ pub(super) struct Evaluated<'a> {
     /// Whether the answer is right, where confidences are compared with outcomes; `None` where it is in
     /// part.
     pub outcome: Option<bool>,
-    /// What was done to the question; `None` of one that is asked as it is.
-    pub change: Option<Change>,
     /// `None` where nobody says.
     pub toxicity: Option<Toxicity>,
 }
@@ -117,6 +116,15 @@ pub(super) fn recorded<'a>(
             };
             completed(instance, config, letters.as_deref(), vec![exchange])
         }
+        Recorded::Completions { exchanges, letters } => {
+            completed(instance, config, letters.as_deref(), known(config, exchanges))
+        }
+        Recorded::ScoredOptions { exchanges } => {
+            let exchanges = known(config, exchanges);
+            let scores = option_scores(instance, config, &exchanges);
+            chosen(instance, config, exchanges, scores)
+        }
+        Recorded::ScoredText { exchanges } => modelled(instance, known(config, exchanges)),
         Recorded::Options { prompts, log_probabilities } => {
             let options = instance.references.iter().zip(0..);
             let exchange = |(((option, number), prompt), log_probability): (
@@ -136,6 +144,16 @@ pub(super) fn recorded<'a>(
             chosen(instance, config, exchanges, log_probabilities.clone())
         }
     })
+}
+
+/// Recorded exchanges, without log probabilities that only stand for none.
+fn known(config: &EvaluationConfig, exchanges: &[Exchange]) -> Vec<Exchange> {
+    let certain = config.zero_log_probability == ZeroLogProbability::Certain;
+    let kept = |exchange: &Exchange| {
+        let log_probability = exchange.log_probability.filter(|sum| certain || *sum != 0.0);
+        Exchange { log_probability, ..exchange.clone() }
+    };
+    exchanges.iter().map(kept).collect()
 }
 
 /// Scores the answers of a model to the requests that a question made.
@@ -197,9 +215,8 @@ fn option_scores(
         let exchange = of(option, false);
         let sum = exchange.and_then(|exchange| exchange.log_probability);
         let mut sum = sum.unwrap_or(f64::NEG_INFINITY);
-        if config.adapter == Adapter::SeparateCalibrated {
-            sum -= of(option, true).and_then(|alone| alone.log_probability).unwrap_or(0.0);
-        }
+        // Only a calibrated adapter has the option without the question.
+        sum -= of(option, true).and_then(|alone| alone.log_probability).unwrap_or(0.0);
         let tokens = exchange.and_then(|exchange| exchange.tokens).unwrap_or(1).max(1);
         match config.choice_length {
             ChoiceLength::Tokens => sum / f64::from(tokens),
@@ -211,18 +228,19 @@ fn option_scores(
 
 /// A text that was scored by itself: its log probability by the byte is its score.
 fn modelled(instance: &Instance, exchanges: Vec<Exchange>) -> Evaluated<'_> {
-    let sum = exchanges.first().and_then(|exchange| exchange.log_probability);
+    let sum = exchanges.iter().map(|exchange| exchange.log_probability).sum::<Option<f64>>();
     // Texts are far shorter than 2^53 bytes.
-    let bytes = instance.input.len().max(1) as f64;
+    let bytes = exchanges.iter().map(|exchange| exchange.completion.len()).sum::<usize>();
+    let bytes = bytes.max(1) as f64;
     Evaluated {
         instance,
         exchanges,
+        letters: None,
         answer: None,
         score: sum.map_or(f64::NAN, |sum| sum / bytes),
         measures: None,
         confidence: None,
         outcome: None,
-        change: None,
         toxicity: None,
     }
 }
@@ -260,10 +278,10 @@ fn ranked<'a>(
         answer: best.map(|passage| passage.text.clone()),
         score,
         exchanges,
+        letters: None,
         measures: None,
         confidence: None,
         outcome: None,
-        change: None,
         toxicity: None,
     }
 }
@@ -324,12 +342,12 @@ fn completed<'a>(
     };
     Evaluated {
         instance,
+        letters: letters.map(<[(String, String)]>::to_vec),
         answer: best.answer.clone(),
         score: best.score,
         measures: Some(measures),
         confidence: votes.or(exchanges[place].log_probability.map(f64::exp)),
         outcome: right(config, best.score, measures.exact_match),
-        change: None,
         toxicity: None,
         exchanges,
     }
@@ -401,6 +419,7 @@ fn chosen<'a>(
     Evaluated {
         instance,
         exchanges,
+        letters: None,
         answer: answer.map(|option| option.text.clone()),
         score,
         measures: Some(Measures {
@@ -412,7 +431,6 @@ fn chosen<'a>(
         }),
         confidence: (!scores.is_empty() && highest.is_finite()).then(|| 1.0 / sum),
         outcome: right(config, score, share),
-        change: None,
         toxicity: None,
     }
 }

@@ -14,7 +14,8 @@ use rand::Rng;
 
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Configuration, Cost, CurveView, Device,
-    Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table, Tolerance,
+    Problem, Progress, Publication, ReplicateUnit, RunOutcome, RunStatus, Study, StudyError, Table,
+    Tolerance,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -25,6 +26,8 @@ mod ask;
 mod config;
 mod evaluate;
 mod harms;
+mod helm_export;
+mod helm_runs;
 mod local;
 mod overlap;
 mod perturbations;
@@ -45,7 +48,7 @@ pub use config::EvaluationConfig;
 use config::{EndpointApi, LanguageModelName, NgramText};
 use evaluate::Evaluated;
 use harms::{Toxicity, ToxicityScorer};
-use perturbed::{Change, Changed};
+pub use helm_export::{HelmExportError, HelmExported, export_to_helm};
 pub use settings::SettingsError;
 use sources::Instance;
 pub use sources::SourceError;
@@ -79,7 +82,7 @@ struct Shared {
     /// Every grammatical sentence of BLiMP with its term, once one is asked for.
     sentences: Vec<(&'static str, String)>,
     /// Changed forms of the instances, by paradigm and by how they are changed.
-    changed: BTreeMap<(String, String), Vec<Changed>>,
+    changed: BTreeMap<(String, String), Vec<Instance>>,
     /// Word lists, once bias is measured.
     words: Option<Words>,
     /// Whoever says how toxic texts are, by name and by the hash of a file.
@@ -146,13 +149,12 @@ impl Shared {
         &'a self,
         config: &EvaluationConfig,
         questions: &[&Instance],
-    ) -> Vec<(usize, &'a Changed)> {
+    ) -> Vec<(usize, &'a Instance)> {
         let places: BTreeMap<&str, usize> =
             questions.iter().enumerate().map(|(at, of)| (of.id.as_str(), at)).collect();
         let key = (config.blimp_paradigm.clone(), perturbed::key(config));
         let all = self.changed.get(&key).map_or(&[][..], Vec::as_slice);
-        let place =
-            |changed: &'a Changed| Some((*places.get(changed.instance.id.as_str())?, changed));
+        let place = |changed: &'a Instance| Some((*places.get(changed.id.as_str())?, changed));
         all.iter().filter_map(place).collect()
     }
 
@@ -228,6 +230,8 @@ fn evaluated<'a>(
         ))
     })?;
     if !config.language_model.is_asked() {
+        // Changed forms come last.
+        questions.sort_by_key(|question| question.change.is_some());
         let all: Vec<_> = questions
             .into_iter()
             .filter_map(|instance| evaluate::recorded(instance, config))
@@ -250,12 +254,10 @@ fn evaluated<'a>(
     let prompter = Prompter::new(config, &examples);
     // A changed form is asked after all questions, with the draws of its question.
     let changed = shared.changed_of(config, &questions);
-    let mut changes: Vec<Option<Change>> = vec![None; questions.len()];
     let mut numbers: Vec<u64> = (0..).zip(&questions).map(|(number, _)| number).collect();
     for (place, changed) in changed {
         numbers.push(numbers[place]);
-        changes.push(Some(changed.change));
-        questions.push(&changed.instance);
+        questions.push(changed);
     }
     let mut asked: Vec<Vec<Asked>> = Vec::with_capacity(questions.len());
     for (number, instance) in numbers.into_iter().zip(&questions) {
@@ -284,11 +286,9 @@ fn evaluated<'a>(
             answers[place] = found.by_ref().take(asked[place].len()).collect();
         }
     }
-    let together = questions.into_iter().zip(asked).zip(answers).zip(changes);
-    let scored = together.map(|(((instance, asked), answers), change)| Evaluated {
-        change,
-        ..evaluate::answered(instance, config, asked, answers)
-    });
+    let together = questions.into_iter().zip(asked).zip(answers);
+    let scored = together
+        .map(|((instance, asked), answers)| evaluate::answered(instance, config, asked, answers));
     Ok(scored.collect())
 }
 
@@ -389,6 +389,19 @@ impl Study for LmEvaluation {
         read(configuration).err().unwrap_or_default()
     }
 
+    fn exact(&self, configuration: &Configuration) -> bool {
+        read(configuration).is_ok_and(|config| config.is_exact())
+    }
+
+    fn replicate_unit(&self, configuration: &Configuration) -> ReplicateUnit {
+        match read(configuration) {
+            Ok(config) if config.evaluation_parts > 1 => {
+                ReplicateUnit { one: "part of the questions", many: "parts of the questions" }
+            }
+            _ => ReplicateUnit::SEEDS,
+        }
+    }
+
     fn cost(&self, configuration: &Configuration) -> Cost {
         let steps = read(configuration).map_or(0, |config| config.requests());
         // Far below 2^53.
@@ -463,7 +476,8 @@ impl Study for LmEvaluation {
                 }
             }
             // Changed forms come last.
-            let unchanged = evaluated.partition_point(|question| question.change.is_none());
+            let unchanged =
+                evaluated.partition_point(|question| question.instance.change.is_none());
             let questions = &evaluated[..unchanged];
             let calibration =
                 evaluate::calibrated(questions, config.selective_form).map_err(failed)?;

@@ -1,6 +1,7 @@
 //! Changed forms of questions, and what they do to scores: the worst case of a question is that of all
 //! its forms (Liang et al. 2023, section 4.6).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::config::{Aspect, EvaluationConfig, Gender, PerturbationSet, WorstCase};
@@ -10,19 +11,35 @@ use super::sources::{Instance, Reference, SourceError, TRAIN, named_file};
 use super::words::{Names, Words};
 
 /// What was done to a question.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Change {
-    /// A single perturbation.
-    pub perturbation: PerturbationSet,
+    /// The perturbation's name.
+    pub name: Cow<'static, str>,
+    /// Whether it is a test of robustness.
+    pub robustness: bool,
+    /// Whether it is a test of fairness.
+    pub fairness: bool,
     /// Which draw of it, from zero.
     pub draw: u32,
 }
 
-/// A question in another form. It keeps the name of the question.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Changed {
-    pub change: Change,
-    pub instance: Instance,
+impl Change {
+    fn of(perturbation: PerturbationSet, draw: u32) -> Self {
+        let aspect = perturbation.aspect();
+        Self {
+            name: Cow::Borrowed(perturbation.name()),
+            robustness: aspect == Aspect::Robustness,
+            fairness: aspect == Aspect::Fairness,
+            draw,
+        }
+    }
+
+    fn tests(&self, aspect: Aspect) -> bool {
+        match aspect {
+            Aspect::Robustness => self.robustness,
+            Aspect::Fairness => self.fairness,
+        }
+    }
 }
 
 /// The perturbations of a configuration.
@@ -104,7 +121,7 @@ fn names(config: &EvaluationConfig) -> Result<Names, SourceError> {
 pub(super) fn changed(
     instances: &[Instance],
     config: &EvaluationConfig,
-) -> Result<Vec<Changed>, SourceError> {
+) -> Result<Vec<Instance>, SourceError> {
     let perturbations = perturbations(config)?;
     let mut all = Vec::new();
     for instance in instances.iter().filter(|instance| instance.split != TRAIN) {
@@ -120,14 +137,13 @@ pub(super) fn changed(
                 let references = instance.references.iter().zip(perturbed.references);
                 let references = references
                     .map(|(reference, text)| Reference { text, correct: reference.correct });
-                let instance = Instance {
+                all.push(Instance {
                     input: perturbed.input,
                     references: references.collect(),
                     recorded: None,
+                    change: Some(Change::of(*part, draw)),
                     ..instance.clone()
-                };
-                let change = Change { perturbation: *part, draw };
-                all.push(Changed { change, instance });
+                });
             }
         }
     }
@@ -158,7 +174,7 @@ pub(super) enum Better {
 
 /// Values of questions, each of one form of it: the name of the question, what was done to it, and the
 /// value.
-type Values<'a> = &'a [(&'a str, Option<Change>, f64)];
+type Values<'a> = &'a [(&'a str, Option<&'a Change>, f64)];
 
 /// The worst values of questions, of the forms that count and of the question as it is, which always
 /// does. Questions of which no form counts are among them.
@@ -171,7 +187,7 @@ fn worst_values<'a>(
     let mut worst: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
     for (id, change, value) in values {
         let forms = usize::from(change.is_some());
-        if change.as_ref().is_none_or(&counts) {
+        if change.is_none_or(&counts) {
             let (known, count) = worst.entry(id).or_insert((*value, 0));
             *known = match (better, how) {
                 (Better::Lower, WorstCase::Worst) => known.max(*value),
@@ -184,22 +200,19 @@ fn worst_values<'a>(
 }
 
 /// The mean over questions of their worst values with all perturbations of an aspect; `None` where the
-/// configuration has none of them, or no question has a value.
+/// configuration has none of them and none is recorded, or no question has a value.
 fn worst_case(
     values: Values<'_>,
     config: &EvaluationConfig,
     aspect: Aspect,
     better: Better,
 ) -> Option<f64> {
-    if !config.perturbations.parts().iter().any(|part| part.aspect() == aspect) {
+    let asked = config.perturbations.parts().iter().any(|part| part.aspect() == aspect);
+    let recorded = || values.iter().any(|(_, change, _)| change.is_some_and(|it| it.tests(aspect)));
+    if !asked && !recorded() {
         return None;
     }
-    let worst = worst_values(
-        values,
-        |change| change.perturbation.aspect() == aspect,
-        better,
-        config.worst_case,
-    );
+    let worst = worst_values(values, |change| change.tests(aspect), better, config.worst_case);
     let worst: Vec<f64> = worst.into_values().map(|(value, _)| value).collect();
     analysis::mean(&worst)
 }
@@ -207,9 +220,9 @@ fn worst_case(
 fn values<'a>(
     evaluated: &'a [Evaluated<'a>],
     pick: impl Fn(&Evaluated<'a>) -> Option<f64>,
-) -> Vec<(&'a str, Option<Change>, f64)> {
+) -> Vec<(&'a str, Option<&'a Change>, f64)> {
     let value = |question: &'a Evaluated<'a>| {
-        Some((question.instance.id.as_str(), question.change, pick(question)?))
+        Some((question.instance.id.as_str(), question.instance.change.as_ref(), pick(question)?))
     };
     evaluated.iter().filter_map(value).collect()
 }
@@ -229,7 +242,7 @@ pub(super) fn metrics(evaluated: &[Evaluated<'_>], config: &EvaluationConfig) ->
 /// What a perturbation does in a run.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Effect {
-    pub perturbation: PerturbationSet,
+    pub change: Change,
     /// Questions that it changed.
     pub questions: u64,
     /// Their mean score as they are, changed, and in the worse of both.
@@ -241,29 +254,30 @@ pub(super) struct Effect {
 /// What each perturbation does to the questions that it changes, all draws of it together.
 pub(super) fn effects(evaluated: &[Evaluated<'_>], config: &EvaluationConfig) -> Vec<Effect> {
     let scores = values(evaluated, |question| Some(question.score));
-    let mut changes: Vec<PerturbationSet> = Vec::new();
+    let mut changes: Vec<&Change> = Vec::new();
     for change in scores.iter().filter_map(|(_, change, _)| *change) {
-        if !changes.contains(&change.perturbation) {
-            changes.push(change.perturbation);
+        if !changes.iter().any(|known| known.name == change.name) {
+            changes.push(change);
         }
     }
-    // In the order of the levels, whatever question came first.
-    changes.sort_unstable();
-    let effect = |perturbation: PerturbationSet| {
-        let same = |other: &Change| other.perturbation == perturbation;
+    // In the order of the levels, whatever question came first; those of others by their names.
+    let place = |name: &str| PerturbationSet::ALL.iter().position(|level| level.name() == name);
+    changes.sort_by_key(|change| (place(&change.name).unwrap_or(usize::MAX), change.name.clone()));
+    let effect = |change: &Change| {
+        let same = |other: &Change| other.name == change.name;
         let worst = worst_values(&scores, same, Better::Higher, config.worst_case);
         let touched = |id: &str| worst.get(id).is_some_and(|(_, forms)| *forms > 0);
-        let mean = |counts: &dyn Fn(&Option<Change>) -> bool| {
-            let found = scores.iter().filter(|(id, form, _)| touched(id) && counts(form));
+        let mean = |counts: &dyn Fn(Option<&Change>) -> bool| {
+            let found = scores.iter().filter(|(id, form, _)| touched(id) && counts(*form));
             analysis::mean(&found.map(|(_, _, value)| *value).collect::<Vec<f64>>())
         };
         let lowest: Vec<f64> =
             worst.values().filter(|(_, forms)| *forms > 0).map(|(value, _)| *value).collect();
         Effect {
-            perturbation,
+            change: change.clone(),
             questions: lowest.len() as u64,
             before: mean(&|form| form.is_none()),
-            after: mean(&|form| form.as_ref().is_some_and(same)),
+            after: mean(&|form| form.is_some_and(same)),
             worst: analysis::mean(&lowest),
         }
     };
@@ -276,23 +290,23 @@ mod tests {
 
     #[test]
     fn the_worst_case_is_the_worst() {
-        let change = |perturbation| Some(Change { perturbation, draw: 0 });
         let (slips, speakers) = (Aspect::Robustness, Aspect::Fairness);
-        let (mix, names) = (PerturbationSet::MildMix, PerturbationSet::PersonName);
+        let mix = Change::of(PerturbationSet::MildMix, 0);
+        let names = Change::of(PerturbationSet::PersonName, 0);
         // The second question was changed by nothing and counts as it is.
         let values = [
             ("a", None, 0.6),
             ("b", None, 0.5),
-            ("a", change(mix), 0.2),
-            ("a", change(mix), 0.9),
-            ("a", change(names), 0.1),
+            ("a", Some(&mix), 0.2),
+            ("a", Some(&mix), 0.9),
+            ("a", Some(&names), 0.1),
         ];
         let mut config = EvaluationConfig {
             perturbations: PerturbationSet::Canonical,
             ..EvaluationConfig::default()
         };
         let found = |config: &EvaluationConfig, aspect, better| {
-            worst_case(&values, config, aspect, better).map(|value| (1e6 * value).round() / 1e6)
+            worst_case(&values[..], config, aspect, better).map(|value| (1e6 * value).round() / 1e6)
         };
         assert_eq!(found(&config, slips, Better::Higher), Some(0.35));
         assert_eq!(found(&config, speakers, Better::Higher), Some(0.3));
@@ -300,7 +314,10 @@ mod tests {
         // HELM takes the lowest of toxicities as well.
         config.worst_case = WorstCase::Lowest;
         assert_eq!(found(&config, slips, Better::Lower), Some(0.35));
-        config.perturbations = PerturbationSet::Robustness;
-        assert_eq!(found(&config, speakers, Better::Higher), None);
+        // Forms that were recorded count, whatever this configuration asks for.
+        config.perturbations = PerturbationSet::None;
+        assert_eq!(found(&config, speakers, Better::Higher), Some(0.3));
+        let of_slips = worst_case(&values[..4], &config, speakers, Better::Higher);
+        assert_eq!(of_slips, None);
     }
 }

@@ -90,6 +90,7 @@ pub(super) fn read(path: &str, sha256: &str) -> Result<Vec<Instance>, SourceErro
             split,
             cluster,
             solution: question.solution,
+            change: None,
             recorded: None,
         });
     }

@@ -3,9 +3,11 @@
 use serde_json::Value;
 
 use super::config::{EvaluationConfig, LanguageModelName, Split, Task};
+use super::evaluate::Exchange;
 use super::harms::PROFANITY;
+use super::perturbed::Change;
 use super::words::WORDS;
-use super::{questions, unzip};
+use super::{helm_runs, questions, unzip};
 use crate::data::{DataError, DataFile, DataSet};
 
 /// Why questions or answers could not be had.
@@ -61,6 +63,18 @@ pub enum SourceError {
         path: String,
         /// Its hash.
         found: String,
+    },
+    /// A run of HELM does not hold what it should.
+    #[error("{path}, request state {state} (counted from zero): {problem}; {remedy}")]
+    HelmRun {
+        /// The file.
+        path: String,
+        /// The request, by its place.
+        state: usize,
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        remedy: &'static str,
     },
     /// A line of a user's file does not fit.
     #[error("{path}, line {line}: {problem}")]
@@ -158,6 +172,8 @@ pub(super) struct Instance {
     pub cluster: usize,
     /// How the right answer is found, where the source says.
     pub solution: Option<String>,
+    /// What was done to the question, whose name it keeps; `None` of one that is as it was.
+    pub change: Option<Change>,
     /// What a model answered; `None` where the study asks one itself.
     pub recorded: Option<Recorded>,
 }
@@ -183,6 +199,13 @@ pub(super) enum Recorded {
         /// What each letter stands for, where options were listed with letters.
         letters: Option<Vec<(String, String)>>,
     },
+    /// Texts that completed a prompt, and what each letter stands for, where options were listed with
+    /// letters.
+    Completions { exchanges: Vec<Exchange>, letters: Option<Vec<(String, String)>> },
+    /// The scored options, each by itself.
+    ScoredOptions { exchanges: Vec<Exchange> },
+    /// The question itself, scored in one piece or more.
+    ScoredText { exchanges: Vec<Exchange> },
     /// The log probability of every option, in their order.
     Options { prompts: Vec<String>, log_probabilities: Vec<f64> },
 }
@@ -196,6 +219,7 @@ pub(super) fn instances(config: &EvaluationConfig) -> Result<Vec<Instance>, Sour
         Task::HelmNarrativeQa => helm(HELM.files[2].path)?,
         Task::Blimp => blimp(&config.blimp_paradigm)?,
         Task::SampleLog => sample_log(&config.sample_log, &config.sample_log_sha256)?,
+        Task::HelmRun => helm_runs::read(&config.helm_run, &config.helm_run_sha256)?,
         Task::Questions => questions::read(&config.questions_file, &config.questions_sha256)?,
     };
     match config.evaluation_split {
@@ -298,6 +322,7 @@ fn gsm8k(model: LanguageModelName) -> Result<Vec<Instance>, SourceError> {
                 split: "test".to_owned(),
                 cluster: record,
                 solution: Some(truth),
+                change: None,
                 recorded: Some(Recorded::Completion {
                     prompt: question.to_owned(),
                     text: solution.to_owned(),
@@ -317,61 +342,9 @@ pub(super) fn gsm8k_questions() -> Result<Vec<String>, SourceError> {
     Ok(instances.into_iter().map(|instance| instance.input).collect())
 }
 
-/// The instances and first completions of a HELM run, from its `scenario_state.json`.
+/// One of the recorded HELM runs.
 fn helm(path: &'static str) -> Result<Vec<Instance>, SourceError> {
-    let text = HELM.read(path)?;
-    let state: Value = serde_json::from_slice(&text).map_err(|source| SourceError::Json {
-        path: path.to_owned(),
-        line: source.line(),
-        source,
-    })?;
-    let states = Place { path, record: 0 }.list(&state["request_states"], "request_states")?;
-    states
-        .iter()
-        .enumerate()
-        .map(|(record, state)| {
-            let place = Place { path, record };
-            let instance = &state["instance"];
-            let reference = |value: &Value| -> Result<Reference, SourceError> {
-                let tags = place.list(&value["tags"], "tags of a reference")?;
-                Ok(Reference {
-                    text: place.text(&value["output"]["text"], "text of a reference")?.to_owned(),
-                    correct: tags.iter().any(|tag| tag == "correct"),
-                })
-            };
-            let references = place.list(&instance["references"], "references")?;
-            let completions = place.list(&state["result"]["completions"], "completions")?;
-            // HELM scores the completion with the highest log probability, the first of equals.
-            let best = completions.iter().reduce(|best, other| {
-                let of = |value: &Value| value["logprob"].as_f64().unwrap_or(f64::NEG_INFINITY);
-                if of(other) > of(best) { other } else { best }
-            });
-            let best = best.ok_or_else(|| place.missing("completion"))?;
-            let letters = state["output_mapping"].as_object().map(|mapping| {
-                let texts = mapping.iter().map(|(letter, text)| {
-                    (letter.clone(), text.as_str().unwrap_or_default().to_owned())
-                });
-                texts.collect::<Vec<_>>()
-            });
-            let tokens = best["tokens"].as_array().map(|tokens| tokens.len() as u64);
-            Ok(Instance {
-                id: place.text(&instance["id"], "id")?.to_owned(),
-                input: place.text(&instance["input"]["text"], "input")?.to_owned(),
-                references: references.iter().map(reference).collect::<Result<_, _>>()?,
-                split: instance["split"].as_str().unwrap_or_default().to_owned(),
-                cluster: record,
-                solution: None,
-                recorded: Some(Recorded::Completion {
-                    prompt: place.text(&state["request"]["prompt"], "prompt")?.to_owned(),
-                    text: place.text(&best["text"], "text of a completion")?.to_owned(),
-                    log_probability: best["logprob"].as_f64(),
-                    tokens: tokens.and_then(|tokens| u32::try_from(tokens).ok()),
-                    seconds: state["result"]["request_time"].as_f64(),
-                    letters,
-                }),
-            })
-        })
-        .collect()
+    helm_runs::parse(path, &HELM.read(path)?)
 }
 
 /// The paradigms of BLiMP and their linguistic terms.
@@ -478,6 +451,7 @@ fn blimp(paradigm: &str) -> Result<Vec<Instance>, SourceError> {
                 split: "test".to_owned(),
                 cluster: record,
                 solution: None,
+                change: None,
                 recorded: None,
             });
         }
@@ -596,6 +570,7 @@ fn sample(
         split: "test".to_owned(),
         cluster,
         solution: None,
+        change: None,
         recorded: Some(recorded),
     })
 }

@@ -2,9 +2,9 @@
 
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::config::Aspect;
 use super::evaluate::{Bin, Evaluated, Exchange, Measures};
 use super::perturbed::Effect;
+use super::sources::Reference;
 use super::{Column, ColumnType, Run, Table, Tolerance};
 use crate::studies::{REPLICATE, RUN_ID, column};
 use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
@@ -219,6 +219,14 @@ pub(super) const TABLES: &[Table] = &[
                 "which draw of the change, from zero; null of a question as it is",
             ),
             column("split", Text, "", "the scenario's split"),
+            column(
+                "robustness",
+                Bool,
+                "",
+                "whether the change is a test of robustness; null of a question as it is",
+            ),
+            column("fairness", Bool, "", "whether it is one of fairness; null likewise"),
+            column("input", Text, "", "the question; empty for a minimal pair"),
             column("references", Text, "", "the right answers, separated by line ends"),
             column("answer", Text, "", "what was compared with them; null where there was nothing"),
             column(
@@ -263,7 +271,12 @@ pub(super) const TABLES: &[Table] = &[
             ARM,
             REPLICATE,
             column("perturbation", Text, "", "how questions were changed"),
-            column("aspect", Text, "", "robustness or fairness, whichever it tests"),
+            column(
+                "aspect",
+                Text,
+                "",
+                "what it tests: robustness, fairness, robustness and fairness, or neither",
+            ),
             column("questions", UInt64, "", "questions that it changed"),
             column("score_before", Float64, "", "mean score of these questions as they are"),
             column("score_after", Float64, "", "mean score of their changed forms"),
@@ -273,6 +286,23 @@ pub(super) const TABLES: &[Table] = &[
                 "",
                 "mean over these questions of the worst score of the question and its changed forms",
             ),
+        ],
+    },
+    Table {
+        name: "references",
+        row: "one possible answer to one question of one run",
+        key: &["run_id", "instance", "reference"],
+        reproducible: true,
+        tolerance: ROUNDING,
+        columns: &[
+            RUN_ID,
+            ARM,
+            REPLICATE,
+            INSTANCE,
+            column("reference", UInt32, "", "its number within the question, from zero"),
+            column("text", Text, "", "its text"),
+            column("correct", Bool, "", "whether it is right"),
+            column("letter", Text, "", "the letter that it was listed with; null where it was not"),
         ],
     },
     Table {
@@ -350,9 +380,11 @@ fn perturbations(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
         runs.iter().flat_map(|rows| rows.effects.iter().map(|effect| (rows.run, effect))).collect();
     let mut columns = identity(&effects.iter().map(|(run, _)| *run).collect::<Vec<&Run>>());
     let all = || effects.iter().map(|(_, effect)| *effect);
-    let aspect = |effect: &Effect| match effect.perturbation.aspect() {
-        Aspect::Robustness => "robustness",
-        Aspect::Fairness => "fairness",
+    let aspect = |effect: &Effect| match (effect.change.robustness, effect.change.fairness) {
+        (true, true) => "robustness and fairness",
+        (true, false) => "robustness",
+        (false, true) => "fairness",
+        (false, false) => "neither",
     };
     let float = |name: &str, pick: fn(&Effect) -> Option<f64>| {
         Series::new(name.into(), all().map(pick).collect::<Vec<Option<f64>>>())
@@ -360,7 +392,7 @@ fn perturbations(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
     columns.extend([
         Series::new(
             "perturbation".into(),
-            all().map(|e| e.perturbation.name()).collect::<Vec<&str>>(),
+            all().map(|e| e.change.name.as_ref()).collect::<Vec<&str>>(),
         ),
         Series::new("aspect".into(), all().map(aspect).collect::<Vec<&str>>()),
         Series::new("questions".into(), all().map(|e| e.questions).collect::<Vec<u64>>()),
@@ -369,6 +401,35 @@ fn perturbations(runs: &[Rows<'_>]) -> PolarsResult<DataFrame> {
         float("score_worst", |effect| effect.worst),
     ]);
     DataFrame::new(effects.len(), columns)
+}
+
+fn references(questions: &[(&Run, u32, &Evaluated<'_>)]) -> PolarsResult<DataFrame> {
+    let all: Vec<(&Run, u32, u32, &Reference, Option<&str>)> = questions
+        .iter()
+        .flat_map(|(run, at, question)| {
+            let letters = question.letters.as_deref().unwrap_or_default();
+            (0..).zip(&question.instance.references).map(move |(number, reference)| {
+                let letter = letters.iter().find(|(_, text)| *text == reference.text);
+                (*run, *at, number, reference, letter.map(|(letter, _)| letter.as_str()))
+            })
+        })
+        .collect();
+    let mut columns = identity(&all.iter().map(|(run, ..)| *run).collect::<Vec<&Run>>());
+    let texts = all.iter().map(|(_, _, _, of, _)| of.text.as_str());
+    columns.extend([
+        Series::new("instance".into(), all.iter().map(|(_, at, ..)| *at).collect::<Vec<u32>>()),
+        Series::new("reference".into(), all.iter().map(|(_, _, n, ..)| *n).collect::<Vec<u32>>()),
+        Series::new("text".into(), texts.collect::<Vec<&str>>()),
+        Series::new(
+            "correct".into(),
+            all.iter().map(|(_, _, _, of, _)| of.correct).collect::<Vec<bool>>(),
+        ),
+        Series::new(
+            "letter".into(),
+            all.iter().map(|(.., letter)| *letter).collect::<Vec<Option<&str>>>(),
+        ),
+    ]);
+    DataFrame::new(all.len(), columns)
 }
 
 /// Frames of [`TABLES`], in their order.
@@ -431,16 +492,34 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         Series::new(
             "perturbation".into(),
             all()
-                .map(|q| q.change.map(|change| change.perturbation.name()))
+                .map(|q| q.instance.change.as_ref().map(|change| change.name.as_ref()))
                 .collect::<Vec<Option<&str>>>(),
         ),
         Series::new(
             "perturbation_draw".into(),
-            all().map(|q| q.change.map(|change| change.draw)).collect::<Vec<Option<u32>>>(),
+            all()
+                .map(|q| q.instance.change.as_ref().map(|change| change.draw))
+                .collect::<Vec<Option<u32>>>(),
         ),
         Series::new(
             "split".into(),
             all().map(|q| q.instance.split.as_str()).collect::<Vec<&str>>(),
+        ),
+        Series::new(
+            "robustness".into(),
+            all()
+                .map(|q| q.instance.change.as_ref().map(|change| change.robustness))
+                .collect::<Vec<Option<bool>>>(),
+        ),
+        Series::new(
+            "fairness".into(),
+            all()
+                .map(|q| q.instance.change.as_ref().map(|change| change.fairness))
+                .collect::<Vec<Option<bool>>>(),
+        ),
+        Series::new(
+            "input".into(),
+            all().map(|q| q.instance.input.as_str()).collect::<Vec<&str>>(),
         ),
         Series::new("references".into(), all().map(right).collect::<Vec<String>>()),
         Series::new(
@@ -464,5 +543,5 @@ pub(super) fn frames(runs: &[Rows<'_>]) -> PolarsResult<Vec<DataFrame>> {
         ),
     ]);
     let instances = DataFrame::new(of.len(), columns)?;
-    Ok(vec![requests, instances, perturbations(runs)?, reliability(runs)?])
+    Ok(vec![requests, instances, perturbations(runs)?, references(&questions)?, reliability(runs)?])
 }
