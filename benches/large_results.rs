@@ -104,6 +104,7 @@ fn question(analysis: Analysis, bootstrap: Bootstrap) -> Question<'static> {
         table: Some("iterations"),
         metric: Some("return_mean"),
         by: &[],
+        task: None,
         keep: &[],
         bootstrap,
     }

@@ -161,7 +161,7 @@ fn the_claims_with_known_answers_are_reproduced() {
     let out = folder.path().join("cifar10h");
     let output = ceteris(&["verify", arg(&out), "--runs", "6"]).output().unwrap();
     let (text, error) = texts(&output);
-    assert!(text.contains("VERIFIED: 6 of 54 runs"), "{text}{error}");
+    assert!(text.contains("VERIFIED: 6 of 27 runs"), "{text}{error}");
 }
 
 /// Two images of V1 and three of V2, each with votes and the predictions of two models.

@@ -122,7 +122,7 @@ fn the_first_models_of_helm_stand_as_in_the_paper() {
         return;
     }
     let file = StudyFile::read(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("ablations/lm-leaderboard/helm-classic.toml"),
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("ablations/lm-leaderboard/helm-classic.toml"),
     )
     .unwrap();
     let arm = file.arms.iter().find(|arm| arm.name == "accuracy/helm-2022").unwrap();
