@@ -314,6 +314,12 @@ pub(super) enum Spread {
     Bars,
     /// Not at all, and points have marks that nothing joins.
     Marks,
+    /// Not at all, and the line is thin.
+    Thin,
+    /// Not at all, and points are bars from zero: this one of so many beside each other.
+    Columns { place: u32, of: u32 },
+    /// Not at all, and each point says that a bar is missing there.
+    Gaps,
 }
 
 /// A line in a panel.
@@ -334,11 +340,12 @@ pub(super) struct Panel<'a> {
     pub(super) lines: Vec<Line<'a>>,
 }
 
-/// The common axes of curves and their bands.
+/// The common axes of curves and their bands, with a margin at either end of the horizontal one.
 pub(super) fn curve_axes<'a>(
     points: impl Iterator<Item = &'a CurvePoint> + Clone,
+    margin: f64,
 ) -> Option<(Axis, Axis)> {
-    let x = Axis::around(points.clone().map(|point| point.x), 0.0)?;
+    let x = Axis::around(points.clone().map(|point| point.x), margin)?;
     let y = Axis::around(points.flat_map(|point| point.estimate.numbers()), 0.05)?;
     Some((x, y))
 }
@@ -382,6 +389,21 @@ pub(super) fn panel(panel: &Panel<'_>) -> Result<Picture, ReportError> {
             }
         }
         for line in &panel.lines {
+            if let Spread::Columns { place, of } = line.spread {
+                let columns = columns(line.points, place, of).map(|(left, right, value)| {
+                    Rectangle::new([(left, 0.0), (right, value)], fill(line.ink, 1.0))
+                });
+                chart.draw_series(columns).map_err(failed)?;
+                continue;
+            }
+            if line.spread == Spread::Gaps {
+                let height = panel.y.low + 0.03 * (panel.y.high - panel.y.low);
+                let gaps = line.points.iter().map(|point| {
+                    TriangleMarker::new((point.x, height), 4 * SCALE, fill(line.ink, 1.0))
+                });
+                chart.draw_series(gaps).map_err(failed)?;
+                continue;
+            }
             if line.spread == Spread::Marks {
                 let marks = line.points.iter().filter_map(|point| {
                     let value = point.estimate.value?;
@@ -397,9 +419,14 @@ pub(super) fn panel(panel: &Panel<'_>) -> Result<Picture, ReportError> {
                 } else {
                     // Many restless lines hide each other.
                     let crowded = panel.lines.len() > 3 && stretch.len() > MANY_POINTS;
+                    let width = match (line.spread, crowded) {
+                        (Spread::Thin, _) => 1.0,
+                        (_, true) => 1.25,
+                        (_, false) => 2.0,
+                    };
                     let style = ShapeStyle {
                         color: line.ink.broken().to_rgba(),
-                        ..stroke(line.ink, 1.0, if crowded { 1.25 } else { 2.0 })
+                        ..stroke(line.ink, 1.0, width)
                     };
                     chart.draw_series(LineSeries::new(stretch, style)).map_err(failed)?;
                 }
@@ -421,6 +448,48 @@ pub(super) fn panel(panel: &Panel<'_>) -> Result<Picture, ReportError> {
         }
         Ok(())
     })
+}
+
+/// The ends and heights of the bars of points with a value.
+fn columns(
+    points: &[CurvePoint],
+    place: u32,
+    of: u32,
+) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+    // What bars of a place leave free of the distance to the next.
+    let room = 0.9 * spacing(points);
+    let width = room / f64::from(of.max(1));
+    points.iter().filter_map(move |point| {
+        let left = point.x - room / 2.0 + f64::from(place) * width;
+        Some((left, left + width, point.estimate.value?))
+    })
+}
+
+/// The least distance of two points along the horizontal axis; 1 where there are no two.
+fn spacing(points: &[CurvePoint]) -> f64 {
+    let mut places: Vec<f64> = points.iter().map(|point| point.x).collect();
+    places.sort_by(f64::total_cmp);
+    let steps = places.windows(2).map(|two| two[1] - two[0]).filter(|step| *step > 0.0);
+    steps.reduce(f64::min).unwrap_or(1.0)
+}
+
+/// The common axes of bars, with room for the first and the last.
+pub(super) fn bar_axes<'a>(
+    curves: impl Iterator<Item = &'a [CurvePoint]> + Clone,
+) -> Option<(Axis, Axis)> {
+    let points = || curves.clone().flatten();
+    let ends = Axis::around(points().map(|point| point.x), 0.0)?;
+    let drawn = curves.clone().filter(|points| !points.is_empty());
+    let room = drawn.map(spacing).reduce(f64::max)? / 2.0;
+    let highest = points().filter_map(|point| point.estimate.value).reduce(f64::max)?;
+    let y = Axis::between(0.0, if highest > 0.0 { 1.05 * highest } else { 1.0 });
+    Some((Axis::between(ends.low - room, ends.high + room), y))
+}
+
+/// The ends of the line along which both axes have the same value; `None` where they share none.
+pub(super) fn equality(x: &Axis, y: &Axis) -> Option<[f64; 2]> {
+    let (low, high) = (x.low.max(y.low), x.high.min(y.high));
+    (low < high).then_some([low, high])
 }
 
 /// The outlines of a curve's band, one for each stretch that has an interval.

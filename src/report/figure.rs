@@ -144,6 +144,12 @@ pub(super) enum Mark {
     Thin,
     /// What is there to compare with.
     Reference,
+    /// A point.
+    Dot,
+    /// Where both axes have the same value.
+    Even,
+    /// A bin without a bar.
+    Gap,
     Published,
     Ours,
     /// What counts as equal to the published number.

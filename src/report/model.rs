@@ -13,7 +13,7 @@ use super::claims::{ClaimRow, judged};
 use super::{ReportError, ReportInput};
 use crate::analyse::contrasting;
 use crate::store::factor_column;
-use crate::studies::{Companion, CurveView, ReplicateUnit};
+use crate::studies::{Companion, CurveView, ReplicateUnit, Shape};
 use crate::study::Arm;
 use analysis::{CurveColumns, FactorLevels, SummaryColumns};
 use analysis::{curves, summarise};
@@ -98,9 +98,10 @@ pub(super) type RunPoints = Vec<(f64, f64)>;
 /// All curves of a view.
 pub(super) struct View {
     pub(super) view: CurveView,
+    pub(super) shape: Shape,
     /// One an arm.
     pub(super) arms: Vec<Curve>,
-    /// Where the points are marks: the line beside them, one an arm.
+    /// What stands beside the points, one an arm.
     pub(super) companion: Option<(Companion, Vec<Curve>)>,
     /// All arms together.
     pub(super) pooled: Curve,
@@ -516,6 +517,7 @@ impl View {
         }
         Ok(Self {
             view,
+            shape: input.plan.file.study.shape(&view),
             arms,
             companion,
             pooled,

@@ -179,10 +179,17 @@ impl Sheet {
             Mark::Series(series) => line(Ink::Series(series), 2.5, 1.0),
             Mark::Thin => line(Ink::Series(0), 1.0, 0.55),
             Mark::Reference => line(Ink::Reference, 2.5, 1.0),
+            Mark::Even => line(Ink::Label, 1.0, 1.0),
+            Mark::Dot | Mark::Ours => dot(format!("fill=\"{}\"", Ink::Series(0).fixed())),
+            Mark::Gap => format!(
+                "<path d=\"M{:.1} {:.1}l5 9h-10z\" fill=\"{}\"/>\n",
+                x + 18.0,
+                y - 4.5,
+                Ink::Series(1).fixed()
+            ),
             Mark::Published => {
                 dot(format!("fill=\"none\" stroke=\"{}\" stroke-width=\"1.5\"", Ink::Label.fixed()))
             }
-            Mark::Ours => dot(format!("fill=\"{}\"", Ink::Series(0).fixed())),
             Mark::Equal => format!(
                 "<rect x=\"{:.1}\" y=\"{:.1}\" width=\"12\" height=\"9\" fill=\"{}\" \
                  opacity=\"0.3\"/>\n",

@@ -500,10 +500,28 @@ pub trait Study: Sync {
         let _ = view;
         None
     }
+    /// How the points of a view are drawn.
+    fn shape(&self, view: &CurveView) -> Shape {
+        if self.companion(view).is_some() { Shape::Marks } else { Shape::Curve }
+    }
     /// What a report draws of who takes what for what.
     fn confusions(&self) -> &'static [ConfusionView] {
         &[]
     }
+}
+
+/// How the points of a view are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// As a curve with a band.
+    Curve,
+    /// As marks that nothing joins; the companion is a line.
+    Marks,
+    /// The same of one quantity on both axes: a thin line is where they are equal.
+    Comparison,
+    /// As bars of a histogram beside those of the companion; a bin in which only the companion has
+    /// something is marked as empty.
+    Bars,
 }
 
 /// A line beside the marks of a view.

@@ -181,8 +181,10 @@ fn mark_class(mark: Mark) -> String {
         Mark::Series(series) => format!("swatch s{series}"),
         Mark::Thin => "swatch thin".into(),
         Mark::Reference => "swatch reference".into(),
+        Mark::Even => "swatch even".into(),
+        Mark::Gap => "mark gap".into(),
         Mark::Published => "mark published".into(),
-        Mark::Ours => "mark ours".into(),
+        Mark::Dot | Mark::Ours => "mark ours".into(),
         Mark::Equal => "mark equal".into(),
     }
 }
