@@ -4,15 +4,19 @@
 
 mod common;
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Cursor;
 use std::path::Path;
 
 use analysis::replication::*;
 use ceteris::studies::dataset_replication::sources::{self, Finite};
 use common::{arg, ceteris, texts};
 use polars::df;
-use polars::prelude::ParquetWriter;
+use polars::prelude::{ParquetReader, ParquetWriter, SerReader};
+use rand::SeedableRng;
+use rand_chacha::ChaCha12Rng;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
@@ -50,7 +54,7 @@ fn cifar10h() -> Option<Finite> {
 
 #[test]
 fn thirty_models_on_cifar10h_lose_accuracy_to_matching_alone() {
-    let Some(Finite { models, frequencies, correct }) = cifar10h() else { return };
+    let Some(Finite { models, frequencies, correct, .. }) = cifar10h() else { return };
     assert_eq!((frequencies.len(), models.len()), (10_000, 30));
     let reference = FinitePopulation::new(&frequencies, &correct).unwrap();
     let pool = reference.tilted(|s| 1.05 - s).unwrap();
@@ -134,6 +138,114 @@ fn the_five_bins_of_the_appendix_leave_more_bias() {
     }
 }
 
+#[test]
+fn the_variants_of_imagenet_v2_share_images() {
+    let study = ceteris::studies::find("dataset-replication").unwrap();
+    let set = study.data().iter().find(|set| set.name == "imagenet-v2-predictions").unwrap();
+    let images = |variant: &str| -> Option<BTreeSet<String>> {
+        let bytes = set.read(&format!("replication/imagenetv2_{variant}_top1.parquet")).ok()?;
+        let names = Some(vec!["image".to_owned()]);
+        let frame = ParquetReader::new(Cursor::new(bytes)).with_columns(names).finish().unwrap();
+        let images = frame.column("image").unwrap().str().unwrap();
+        Some(images.iter().map(|name| name.unwrap().to_owned()).collect())
+    };
+    let Some(matched) = images("matched_frequency") else {
+        eprintln!("skipped: no copy of ImageNet-v2's predictions");
+        return;
+    };
+    let (threshold, top) = (images("threshold07").unwrap(), images("top_images").unwrap());
+    // Counted apart from this code in the repository's lists of images.
+    assert_eq!([matched.len(), threshold.len(), top.len()], [10_000; 3]);
+    assert_eq!(matched.intersection(&threshold).count(), 3186);
+    assert_eq!(matched.intersection(&top).count(), 3070);
+    assert_eq!(threshold.intersection(&top).count(), 4996);
+}
+
+/// A column of the runs in a results directory.
+fn of_runs(out: &Path, column: &str) -> Vec<f64> {
+    let mut values = Vec::new();
+    for part in fs::read_dir(out.join("runs")).unwrap() {
+        let file = fs::File::open(part.unwrap().path()).unwrap();
+        let frame = ParquetReader::new(file).finish().unwrap();
+        values.extend(frame.column(column).unwrap().f64().unwrap().iter().flatten());
+    }
+    values
+}
+
+#[test]
+fn as_many_images_as_planned_give_the_interval_that_was_wanted() {
+    if cifar10h().is_none() {
+        return;
+    }
+    let folder = TempDir::new().unwrap();
+    let study = |name: &str, replicates: usize, settings: &str| {
+        let text = format!(
+            "[study]\nkind = \"dataset-replication\"\nname = \"{name}\"\nseed = 5\n\
+             replicates = {replicates}\n\n[base]\ndata = \"cifar10h\"\n\
+             expectation = \"sampled\"\nestimator = \"naive\"\nannotators = 20\n{settings}"
+        );
+        let file = folder.path().join(format!("{name}.toml"));
+        fs::write(&file, text).unwrap();
+        let out = folder.path().join(name);
+        reported(&file, &out);
+        out
+    };
+    let pilot = study(
+        "pilot",
+        4,
+        "images = 4000\nbootstrap_resamples = 200\nbootstrap_annotators = false\ntarget_gap = 1.0\n",
+    );
+    let needed = mean(&of_runs(&pilot, "images_needed"));
+    let for_power = mean(&of_runs(&pilot, "images_for_power"));
+    // (1.95996 + 0.84162)^2 / 1.95996^2, the normal quantiles of 97.5 % and 80 %.
+    close(for_power / needed, 2.0433, 0.002);
+    let planned = study("planned", 80, &format!("images = {}\n", needed.round()));
+    let gaps = of_runs(&planned, "gap_left");
+    assert_eq!(gaps.len(), 80);
+    // The half-width of a 95 % interval, from the spread of 80 studies; known to 8 %.
+    let half_width = 1.959964 * analysis::sd(&gaps).unwrap();
+    close(half_width, 1.0, 0.2);
+}
+
+#[test]
+fn a_pilot_tells_how_many_annotators_are_needed() {
+    const IMAGES: usize = 30_000;
+    // Frequencies Beta(8, 2) and a pool Beta(2, 2) that was matched by ten annotators; accuracy is
+    // the frequency.
+    let population = |alpha: f64, beta: f64| {
+        let part = BetaComponent { weight: 1.0, alpha, beta };
+        BetaPopulation::new(vec![part], vec![vec![0.0, 1.0]]).unwrap()
+    };
+    let one = population(8.0, 2.0);
+    let other = matched(&one, &population(2.0, 2.0), 10, Matching::Exact);
+    let mut rng = ChaCha12Rng::seed_from_u64(11);
+    let mut text = "dataset,image,selected,total,correct_x\n".to_owned();
+    for (dataset, population) in [("v1", &one), ("v2", &other)] {
+        let images = population.draw(IMAGES, 20, &mut rng);
+        for (place, votes) in images.candidates(|_| 0).iter().enumerate() {
+            let right = images.at(&[place]).unwrap().accuracy()[0];
+            writeln!(text, "{dataset},{dataset}-{place},{},20,{right}", votes.selected).unwrap();
+        }
+    }
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("pilot.csv");
+    fs::write(&data, text).unwrap();
+    let file = study_of(folder.path(), &data);
+    let settings = fs::read_to_string(&file).unwrap().replace("annotators = 3", "annotators = 20");
+    fs::write(&file, format!("{settings}target_gap = 1.0\n")).unwrap();
+    let out = folder.path().join("results");
+    reported(&file, &out);
+    let found = of_runs(&out, "annotators_needed")[0];
+    let naive = |n: usize| {
+        let found = adjusted(&one.counts(n), &other.counts(n), EmptyBins::Drop).unwrap();
+        found.accuracy[0].unwrap()
+    };
+    let truth = 0.8;
+    let needed = (1..200).find(|n| 100.0 * (truth - naive(*n)).abs() <= 1.0).unwrap();
+    eprintln!("by the pilot {found}, in truth {needed}");
+    close(found, needed as f64, 0.25 * needed as f64);
+}
+
 /// Runs a study file and returns its report.
 fn reported(file: &Path, out: &Path) -> String {
     let output = ceteris(&["run", arg(file), "--out", arg(out)]).output().unwrap();
@@ -153,6 +265,8 @@ fn the_claims_with_known_answers_are_reproduced() {
         ("imagenet-v2", "Claims: 39 reproduced\n"),
         ("cifar10.1", "Claims: 11 reproduced\n"),
         ("synthetic", "Claims: 48 reproduced\n"),
+        ("appendix-d", "Claims: 8 reproduced\n"),
+        ("draw", "Claims: 2 reproduced\n"),
     ] {
         let file = Path::new("ablations/dataset-replication").join(format!("{name}.toml"));
         let text = reported(&file, &folder.path().join(name));

@@ -269,3 +269,48 @@ fn impossible_votes_are_named() {
     let wrong = images.counts(4).unwrap_err().to_string();
     assert!(wrong.contains("an image has only 3"), "{wrong}");
 }
+
+#[test]
+fn annotators_of_an_image_are_split_without_replacement() {
+    let mut rng = ChaCha12Rng::seed_from_u64(3);
+    let correct = vec![(0..4000).map(|image| image % 3 == 0).collect::<Vec<bool>>()];
+    let images = Images::new(vec![6; 4000], vec![8; 4000], correct).unwrap();
+    let (first, others) = images.split(3, &mut rng).unwrap();
+    let candidates = |images: &Images| images.candidates(|_| 0);
+    let mut selected = [0_u32; 4];
+    for (one, other) in candidates(&first).iter().zip(candidates(&others)) {
+        assert_eq!((one.annotators, other.annotators), (3, 5));
+        assert_eq!(one.selected + other.selected, 6);
+        selected[one.selected as usize] += 1;
+    }
+    // Hypergeometric probabilities of 1, 2 and 3 among 3 of 8, of which 6 select: 3/28, 15/28, 10/28.
+    assert_eq!(selected[0], 0);
+    for (count, expected) in selected[1..].iter().zip([3.0, 15.0, 10.0]) {
+        close(f64::from(*count) / 4000.0, expected / 28.0, 0.03);
+    }
+    assert!(images.split(8, &mut rng).is_err());
+
+    let chosen = images.at(&[3, 1]).unwrap();
+    assert_eq!((chosen.len(), chosen.accuracy()), (2, vec![0.5]));
+    let joined = Images::joined(&[chosen, images]).unwrap();
+    assert_eq!((joined.len(), joined.fewest_annotators()), (4002, 8));
+}
+
+#[test]
+fn the_parametric_fit_foresees_the_bias_of_more_annotators() {
+    // 0.70 Beta(9, 1) + 0.20 Beta(4, 3) + 0.10 Beta(1, 4) against a pool, accuracy 0.3 + 0.1 s + 0.5 s^2:
+    // the naive estimates of 10, 20 and 40 annotators in closed form, computed apart from this code.
+    let [reference, pool] = SECOND.map(|parts| beta_population(parts, &[&[0.3, 0.1, 0.5]]));
+    let replication = matched(&reference, &pool, 10, Matching::Exact);
+    let mixture = MixtureOptions { components: 3, starts: 5, rounds: 1000, seed: 0 };
+    // A pilot of twenty annotators.
+    let fitted =
+        parametric(&reference.counts(20), &replication.counts(20), &ParametricOptions { mixture })
+            .unwrap();
+    for (annotators, expected) in [(10, 0.696507), (20, 0.698344), (40, 0.699738)] {
+        let (one, other) = fitted.counts(annotators);
+        close(one.probability.iter().sum(), 1.0, 1e-9);
+        let naive = adjusted(&one, &other, EmptyBins::Drop).unwrap().accuracy[0].unwrap();
+        close(naive, expected, 5e-4);
+    }
+}

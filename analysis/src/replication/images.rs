@@ -6,6 +6,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use super::population::binomial_pmf;
+use super::selection::Candidate;
 use super::{
     Adjusted, Counts, EmptyBins, ReplicationError, adjusted, extrapolated, kept, small, thinned,
 };
@@ -84,6 +85,75 @@ impl Images {
     /// Annotators and selections of every image.
     fn votes(&self) -> impl Iterator<Item = (u64, u64)> {
         self.annotators.iter().copied().zip(self.selected.iter().copied())
+    }
+
+    /// Selections and annotators of every image as a candidate of a class, which `class` gives by its
+    /// place.
+    pub fn candidates(&self, class: impl Fn(usize) -> u32) -> Vec<Candidate> {
+        let of = |(image, (annotators, selected))| Candidate {
+            class: class(image),
+            selected,
+            annotators,
+        };
+        self.votes().enumerate().map(of).collect()
+    }
+
+    /// The images at these places, in their order.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn at(&self, places: &[usize]) -> Result<Self, ReplicationError> {
+        let of = |values: &[u64]| places.iter().map(|place| values[*place]).collect();
+        let correct = self.correct.iter().map(|model| places.iter().map(|p| model[*p]).collect());
+        Self::new(of(&self.selected), of(&self.annotators), correct.collect())
+    }
+
+    /// The images of several datasets with the same models, one after the other.
+    ///
+    /// # Errors
+    /// When there is none, or they have different numbers of models.
+    pub fn joined(parts: &[Self]) -> Result<Self, ReplicationError> {
+        let models = parts.first().map_or(0, |part| part.correct.len());
+        let model = |model: usize| {
+            parts
+                .iter()
+                .flat_map(move |part| part.correct.get(model).into_iter().flatten())
+                .copied()
+        };
+        Self::new(
+            parts.iter().flat_map(|part| &part.selected).copied().collect(),
+            parts.iter().flat_map(|part| &part.annotators).copied().collect(),
+            (0..models).map(|number| model(number).collect()).collect(),
+        )
+    }
+
+    /// Splits the annotators of every image at random: `first` of them, and the others.
+    ///
+    /// # Errors
+    /// When an image has no more annotators than `first`.
+    pub fn split(
+        &self,
+        first: u64,
+        rng: &mut ChaCha12Rng,
+    ) -> Result<(Self, Self), ReplicationError> {
+        let fewest = self.fewest_annotators();
+        if first == 0 || fewest <= first {
+            return Err(ReplicationError::Setting {
+                name: "the number of annotators that are split off",
+                value: first.to_string(),
+                allowed: "be at least 1 and fewer than every image has",
+            });
+        }
+        let of_first: Vec<u64> = self
+            .votes()
+            .map(|(annotators, selected)| hypergeometric(selected, annotators, first, rng))
+            .collect();
+        let others = self.selected.iter().zip(&of_first).map(|(all, first)| all - first).collect();
+        let left = self.annotators.iter().map(|annotators| annotators - first).collect();
+        Ok((
+            Self::of_equal(of_first, first, self.correct.clone()),
+            Self::new(others, left, self.correct.clone())?,
+        ))
     }
 
     /// What so many annotators see. Of images that have more, each subset of this size counts alike,

@@ -63,6 +63,29 @@ pub struct Parametric {
     pub accuracy: Vec<f64>,
 }
 
+impl Parametric {
+    /// What a number of annotators would see of the reference and of the replication, in expectation
+    /// under the fit; also of more annotators than it was made from. Accuracy given the frequency is
+    /// the replication's for both, so that the reference's is the adjusted one.
+    pub fn counts(&self, annotators: usize) -> (Counts, Counts) {
+        let of = |mixture: &FittedMixture| {
+            let terms = design(mixture, annotators);
+            let right = |spline: &Spline| {
+                let value = |row: &[f64; TERMS]| {
+                    row.iter().zip(spline.coefficients).map(|(term, c)| term * c).sum()
+                };
+                terms.iter().map(value).collect()
+            };
+            Counts {
+                // The first term is the constant.
+                probability: terms.iter().map(|row| row[0]).collect(),
+                correct: self.splines.iter().map(right).collect(),
+            }
+        };
+        (of(&self.reference), of(&self.replication))
+    }
+}
+
 /// The parametric estimate of every model's adjusted accuracy.
 ///
 /// Both mixtures are fitted by their marginal likelihood, of several starts the best; the released

@@ -63,6 +63,16 @@ levels! {
 }
 
 levels! {
+    /// How the images of the replication leave the pool.
+    pub enum Drawing {
+        /// One by one, independently, with the weights that matching gives; so that expectations can be computed.
+        Independent = "independent",
+        /// As ImageNet-v2 was drawn, and as Appendix D draws: class by class from a finite pool of candidates, whole numbers of images a bin by largest remainder, missing ones from the next higher bin. Annotators of an image are split at random into those who are matched and those who are not.
+        ByClass = "by-class",
+    }
+}
+
+levels! {
     /// Whether the run computes expectations or draws.
     pub enum Expectation {
         /// Every expectation over images and annotators is computed; replicates are equal to the last bit.
@@ -138,6 +148,21 @@ flags! {
         /// Share of the pool that `matching = "top"` takes.
         #[flag(group = "Matching", unit = "", within = Within::above_up_to(0.0, 1.0), source = "ours")]
         pub matching_top: f64 = 0.25,
+        /// How the images of the replication leave the pool.
+        #[flag(group = "Matching", unit = "", source = "released code, `match_datasets`; ImageNetV2 repository")]
+        pub drawing: Drawing = Drawing::Independent,
+        /// Of `drawing = "by-class"`, images of a class that the replication has.
+        #[flag(group = "Matching", unit = "images", within = Within::closed(1.0, 1e6), source = "ImageNetV2 repository: 10; released code, Appendix D: 4")]
+        pub images_per_class: usize = 10,
+        /// Images of a class whose histogram is matched: the reference.
+        #[flag(group = "Matching", unit = "images", within = Within::closed(1.0, 1e6), source = "ImageNetV2 repository: 20 annotated images of the validation set")]
+        pub reference_per_class: usize = 20,
+        /// Candidates of a class.
+        #[flag(group = "Matching", unit = "images", within = Within::closed(1.0, 1e6), source = "ours")]
+        pub candidates_per_class: usize = 100,
+        /// Classes of synthetic data, which are alike; CIFAR-10H has its ten.
+        #[flag(group = "Matching", unit = "classes", within = Within::closed(1.0, 1e5), source = "ImageNet: 1000")]
+        pub synthetic_classes: usize = 1000,
         /// Fresh annotators of every image of both datasets, whose selections the estimator sees.
         #[flag(group = "Annotation", unit = "annotators", within = Within::closed(1.0, 1000.0), source = "released code: about 40")]
         pub annotators: usize = 40,
@@ -177,6 +202,9 @@ flags! {
         /// The gap in percentage points for which the run says how many annotators and images are needed; "off" for none.
         #[flag(group = "Design", unit = "pp", within = Within::positive(), source = "ours")]
         pub target_gap: Option<f64> = None,
+        /// Probability with which a gap of `target_gap` is to be told from zero at the 5 % level, for which the run says how many images are needed.
+        #[flag(group = "Design", unit = "1", within = Within::closed(0.5, 0.9999), source = "convention")]
+        pub target_power: f64 = 0.8,
     }
 }
 
@@ -210,6 +238,11 @@ impl Data {
 }
 
 impl Config {
+    /// Images of a class that are drawn and annotated.
+    pub(super) fn images_of_class(&self) -> usize {
+        self.reference_per_class + self.candidates_per_class
+    }
+
     /// Whether nothing is drawn, neither images nor annotators nor resamples.
     pub(super) fn is_exact(&self) -> bool {
         match (self.data.content(), self.expectation) {
@@ -272,6 +305,33 @@ impl Config {
                 &["bootstrap_resamples", "data"],
                 "there are no images to resample".to_owned(),
                 "set bootstrap_resamples = 0, or expectation = \"sampled\"",
+            );
+        }
+        let by_class = self.drawing == Drawing::ByClass;
+        if by_class && !(content == Content::Population && drawn) {
+            report(
+                &["drawing", "expectation", "data"],
+                "drawing class by class needs a pool and drawn images".to_owned(),
+                "set expectation = \"sampled\" and data that is simulated, or drawing = \"independent\"",
+            );
+        }
+        let classwise = [MatchingRule::FiveBins, MatchingRule::Threshold, MatchingRule::Top];
+        if by_class && !classwise.contains(&self.matching) {
+            report(
+                &["drawing", "matching"],
+                format!(
+                    "no images were drawn class by class with matching = \"{}\"",
+                    self.matching
+                ),
+                "choose \"five-bins\", \"threshold\" or \"top\", or drawing = \"independent\"",
+            );
+        }
+        if by_class && self.target_gap.is_some() {
+            report(
+                &["drawing", "target_gap"],
+                "what a design needs is computed for images that are drawn independently"
+                    .to_owned(),
+                "set drawing = \"independent\", or leave target_gap out",
             );
         }
         let file = self.data == Data::File;

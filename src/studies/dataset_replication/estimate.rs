@@ -1,8 +1,9 @@
 //! A run: its data, what annotators see of it, and the gap that is left.
 
 use analysis::replication::{
-    BootstrapOptions, Counts, EmptyBins, GapInterval, Images, Matching, ParametricOptions,
-    Population, ReplicationError, adjusted, bootstrap, jackknifed, matching_weights, parametric,
+    BootstrapOptions, Counts, EmptyBins, GapInterval, Images, Matching, Parametric,
+    ParametricOptions, Population, ReplicationError, Variant, adjusted, bootstrap,
+    draw_imagenet_v2, jackknifed, matching_weights, parametric,
 };
 use analysis::{
     Alternative, AnalysisError, Boundary, Correlation, MixtureOptions, RegressionColumns,
@@ -12,9 +13,11 @@ use envs::Streams;
 use envs::streams::Purpose;
 use polars::df;
 
-use super::config::{Config, EmptyBinRule, Estimator, Expectation, MatchingRule};
+use super::config::{Config, Drawing, EmptyBinRule, Estimator, Expectation, MatchingRule};
 use super::sources::{Source, SourceError};
 
+/// Standard errors on either side of an interval that covers 95 %.
+const TWO_SIDED: f64 = 1.959_963_984_540_054;
 /// No more annotators than these are considered for a design.
 const MOST_ANNOTATORS: usize = 1000;
 
@@ -78,6 +81,7 @@ pub(super) struct Finding {
     pub(super) annotators_needed: Option<usize>,
     pub(super) matching_annotators_needed: Option<usize>,
     pub(super) images_needed: Option<f64>,
+    pub(super) images_for_power: Option<f64>,
     pub(super) images: Option<(usize, usize)>,
 }
 
@@ -177,16 +181,23 @@ impl Config {
                 jackknifed(reference, replication, self.jackknife_deleted, self.empty())?.accuracy
             }
             Estimator::Parametric => {
-                let mixture = MixtureOptions {
-                    components: self.mixture_components,
-                    starts: self.mixture_starts,
-                    rounds: self.mixture_rounds,
-                    seed: 0,
-                };
-                let fitted = parametric(reference, replication, &ParametricOptions { mixture })?;
-                fitted.accuracy.into_iter().map(Some).collect()
+                self.fitted(reference, replication)?.accuracy.into_iter().map(Some).collect()
             }
         })
+    }
+
+    fn fitted(
+        &self,
+        reference: &Counts,
+        replication: &Counts,
+    ) -> Result<Parametric, ReplicationError> {
+        let mixture = MixtureOptions {
+            components: self.mixture_components,
+            starts: self.mixture_starts,
+            rounds: self.mixture_rounds,
+            seed: 0,
+        };
+        parametric(reference, replication, &ParametricOptions { mixture })
     }
 }
 
@@ -196,6 +207,8 @@ enum Use {
     Reference = 0,
     Replication = 1,
     Subsets = 2,
+    Split = 3,
+    Variant = 4,
 }
 
 /// Executes a run.
@@ -210,14 +223,30 @@ pub(super) fn find(
             let reference = finite.reference()?;
             let pool = reference.tilted(|s| config.pool_tilt - s);
             let pool = pool.ok_or(EstimateError::NothingMatches)?;
-            simulated(config, &finite.models, &reference, &pool, streams, threads)
+            if config.drawing == Drawing::Independent {
+                return simulated(config, &finite.models, &reference, &pool, streams, threads);
+            }
+            let classes = finite.by_class();
+            let mut pools = Vec::new();
+            for class in &classes {
+                let reference = class.reference()?;
+                let pool = reference.tilted(|s| config.pool_tilt - s);
+                pools.push((reference, pool.ok_or(EstimateError::NothingMatches)?));
+            }
+            let pools: Vec<_> = pools.iter().map(|(reference, pool)| (reference, pool)).collect();
+            drawn_by_class(config, &finite.models, &pools, streams, threads)
         }
         Source::Beta { reference, pool, models } => {
-            simulated(config, models, reference, pool, streams, threads)
+            if config.drawing == Drawing::Independent {
+                return simulated(config, models, reference, pool, streams, threads);
+            }
+            let pools = vec![(reference, pool); config.synthetic_classes];
+            drawn_by_class(config, models, &pools, streams, threads)
         }
         Source::Votes { models, reference, replication } => {
             let mut found = annotated(config, models, reference, replication, streams, threads)?;
             found.frequencies = Some((reference.mean_frequency(), replication.mean_frequency()));
+            found.annotators_needed = needed_by_pilot(config, &found)?;
             Ok(found)
         }
         Source::Predictions { models, reference, replication } => {
@@ -236,7 +265,7 @@ pub(super) fn find(
             };
             found.adjusted = found.replication.iter().copied().map(Some).collect();
             found.interval = interval(config, &reference, &replication, 1, streams, threads)?;
-            found.images_needed = images_needed(config, &found);
+            images_needed(config, &mut found);
             Ok(found)
         }
         Source::Accuracies { models, reference, replication, adjusted } => {
@@ -392,7 +421,7 @@ fn annotated(
     };
     seen(config, &mut found, counts)?;
     found.interval = interval(config, reference, replication, config.annotators, streams, threads)?;
-    found.images_needed = images_needed(config, &found);
+    images_needed(config, &mut found);
     Ok(found)
 }
 
@@ -454,13 +483,105 @@ fn interval(
     Ok(bootstrap(reference, replication, annotators, &options, gap)?)
 }
 
-/// Images of each dataset with which the half-width of the gap's 95 % interval would be the target: it
-/// falls as one over the root of their number.
-fn images_needed(config: &Config, found: &Finding) -> Option<f64> {
-    let ((one, other), interval) = found.images.zip(found.interval)?;
+/// Images of each dataset with which the half-width of the gap's 95 % interval would be the target, and
+/// with which a gap of that size would be told from zero as often as wanted. Noise falls as one over
+/// the root of their number.
+fn images_needed(config: &Config, found: &mut Finding) {
+    let (Some((one, other)), Some(interval), Some(target)) =
+        (found.images, found.interval, config.target_gap)
+    else {
+        return;
+    };
     // The smaller dataset's noise prevails; with equal sizes this is exact.
     #[allow(clippy::cast_precision_loss)] // far below 2^53
     let images = one.min(other) as f64;
-    let half_width = 1.959_963_984_540_054 * interval.standard_error;
-    Some((images * (half_width / config.target_gap?).powi(2)).ceil())
+    let with = |errors: f64| (images * (errors * interval.standard_error / target).powi(2)).ceil();
+    found.images_needed = Some(with(TWO_SIDED));
+    found.images_for_power = Some(with(TWO_SIDED + Scale::Probit.to(config.target_power)));
+}
+
+/// The fewest fresh annotators with which the estimator's bias is within the target, were frequencies
+/// and accuracies those that the parametric estimate finds in these votes.
+fn needed_by_pilot(config: &Config, found: &Finding) -> Result<Option<usize>, EstimateError> {
+    let (Some(target), Some((reference, replication))) = (config.target_gap, &found.counts) else {
+        return Ok(None);
+    };
+    // The others have no bias that depends on the number of annotators, or draw.
+    if !matches!(config.estimator, Estimator::Naive | Estimator::Jackknife) {
+        return Ok(None);
+    }
+    let fitted = config.fitted(reference, replication)?;
+    let truth = analysis::mean(&fitted.accuracy);
+    Ok(fewest(|annotators| {
+        let (one, other) = fitted.counts(annotators);
+        let estimates: Option<Vec<f64>> =
+            config.estimates(&one, &other).ok().and_then(|found| found.into_iter().collect());
+        let mean = estimates.as_deref().and_then(analysis::mean);
+        truth.zip(mean).is_some_and(|(truth, mean)| 100.0 * (truth - mean).abs() <= target)
+    }))
+}
+
+/// A replication that is drawn class by class from candidates, and what annotators see of it who took
+/// no part in matching.
+fn drawn_by_class<P: Population>(
+    config: &Config,
+    models: &[String],
+    classes: &[(&P, &P)],
+    streams: Streams,
+    threads: usize,
+) -> Result<Finding, EstimateError> {
+    let rng = |number: Use| streams.rng(Purpose::Evaluation, number as u64);
+    let (mut of_reference, mut of_pool, mut split) =
+        (rng(Use::Reference), rng(Use::Replication), rng(Use::Split));
+    let matching = config.matching_annotators;
+    // Of the pool's images, four more annotators say which are easy.
+    let (easy, easy_at_least) = if config.easy_pool { (4, 2) } else { (0, 0) };
+    let (mut references, mut candidates) = (Vec::new(), Vec::new());
+    let (mut reference_classes, mut candidate_classes) = (Vec::new(), Vec::new());
+    for (number, (reference, pool)) in (0_u32..).zip(classes) {
+        let annotators = matching + config.annotators;
+        references.push(reference.draw(config.reference_per_class, annotators, &mut of_reference));
+        reference_classes.extend(vec![number; config.reference_per_class]);
+        candidates.push(pool.draw(config.candidates_per_class, annotators + easy, &mut of_pool));
+        candidate_classes.extend(vec![number; config.candidates_per_class]);
+    }
+    let reference = Images::joined(&references)?;
+    let mut pool = Images::joined(&candidates)?;
+    if easy > 0 {
+        let (judged, rest) = pool.split(easy as u64, &mut split)?;
+        let candidates = judged.candidates(|image| candidate_classes[image]);
+        let kept: Vec<usize> = (0..candidates.len())
+            .filter(|image| candidates[*image].selected >= easy_at_least)
+            .collect();
+        candidate_classes = kept.iter().map(|image| candidate_classes[*image]).collect();
+        pool = rest.at(&kept)?;
+    }
+    let (seen_reference, fresh_reference) = reference.split(matching as u64, &mut split)?;
+    let (seen_pool, fresh_pool) = pool.split(matching as u64, &mut split)?;
+    let variant = match config.matching {
+        MatchingRule::Threshold => Variant::Threshold(config.matching_threshold),
+        MatchingRule::Top => Variant::TopImages,
+        // The configuration allows for no other.
+        _ => Variant::MatchedFrequency,
+    };
+    let drawn = draw_imagenet_v2(
+        &seen_reference.candidates(|image| reference_classes[image]),
+        &seen_pool.candidates(|image| candidate_classes[image]),
+        variant,
+        config.images_per_class,
+        &mut rng(Use::Variant),
+    )?;
+    if drawn.images.is_empty() {
+        return Err(EstimateError::NothingMatches);
+    }
+    let replication = fresh_pool.at(&drawn.images)?;
+    let mut found = annotated(config, models, &fresh_reference, &replication, streams, threads)?;
+    found.frequencies = Some((fresh_reference.mean_frequency(), replication.mean_frequency()));
+    found.matched_frequency = Some(seen_pool.at(&drawn.images)?.mean_frequency());
+    let short: usize = drawn.short.iter().map(|(_, missing)| missing).sum();
+    // Far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let (short, all) = (short as f64, (classes.len() * config.images_per_class) as f64);
+    found.unmatched = Some(short / all);
+    Ok(found)
 }

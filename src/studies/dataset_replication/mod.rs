@@ -7,12 +7,12 @@ use std::sync::atomic::Ordering;
 use envs::Streams;
 use flags::{Field, SetError, Value};
 
-use self::config::{Config, Content, Data, Estimator, Expectation};
+use self::config::{Config, Content, Data, Drawing, Estimator, Expectation};
 use self::estimate::{EstimateError, find};
 use self::sources::Source;
 use super::{
     CohortContext, CohortOutcome, Column, ColumnType, Companion, Configuration, Cost, CurveView,
-    Device, Problem, Progress, Publication, RunOutcome, RunStatus, Study, StudyError, Table,
+    Device, Problem, Progress, Publication, RunOutcome, RunStatus, Shape, Study, StudyError, Table,
     Tolerance,
 };
 use crate::data::DataSet;
@@ -96,7 +96,11 @@ impl Study for DatasetReplication {
         // Images that are looked at, resamples included.
         let images = match (config.data.content(), config.expectation) {
             (Content::Population, Expectation::Exact) => 10_000,
-            (Content::Population, Expectation::Sampled) => 2 * config.images,
+            (Content::Population, Expectation::Sampled) => match (config.drawing, config.data) {
+                (Drawing::Independent, _) => 2 * config.images,
+                (Drawing::ByClass, Data::Cifar10h) => 10 * config.images_of_class(),
+                (Drawing::ByClass, _) => config.synthetic_classes * config.images_of_class(),
+            },
             (Content::Predictions, _) if config.data == Data::Cifar101V4 => 12_000,
             (Content::Predictions, _) if config.data == Data::Cifar101V6 => 12_000,
             (Content::Predictions | Content::Votes, _) => 60_000,
@@ -176,8 +180,8 @@ impl Study for DatasetReplication {
                     table: "annotators",
                     x: "inverse",
                     x_label: "one over the number of annotators",
-                    y: "gap_left",
-                    y_label: "gap that the naive estimate leaves, pp",
+                    y: "accuracy_naive",
+                    y_label: "naively adjusted accuracy, %",
                 },
                 CurveView {
                     table: "models",
@@ -185,6 +189,13 @@ impl Study for DatasetReplication {
                     x_label: "accuracy on V1, %",
                     y: "accuracy_v2",
                     y_label: "accuracy on V2, %",
+                },
+                CurveView {
+                    table: "models",
+                    x: "probit_v1",
+                    x_label: "probit of the accuracy on V1",
+                    y: "probit_v2",
+                    y_label: "probit of the accuracy on V2",
                 },
                 CurveView {
                     table: "models",
@@ -213,13 +224,22 @@ impl Study for DatasetReplication {
 
     fn companion(&self, view: &CurveView) -> Option<Companion> {
         let (column, label) = match view.y {
-            "gap_left" => ("line", "line through the two largest numbers of annotators"),
+            "accuracy_naive" => ("line", "line through the two largest numbers of annotators"),
             "accuracy_v2" => ("fitted_v2", "straight line through the models"),
             "accuracy_adjusted" => ("fitted_adjusted", "straight line through the models"),
+            "probit_v2" => ("probit_line_v2", "straight line through the models"),
             "probit_adjusted" => ("probit_line", "straight line through the models"),
             _ => ("share_v1", "share of V1"),
         };
         Some(Companion { column, label })
+    }
+
+    fn shape(&self, view: &CurveView) -> Shape {
+        match view.y {
+            "share_v2" => Shape::Bars,
+            "accuracy_naive" => Shape::Marks,
+            _ => Shape::Comparison,
+        }
     }
 }
 

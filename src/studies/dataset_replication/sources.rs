@@ -1,6 +1,6 @@
 //! The published data that the study reads, and what it makes of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use analysis::replication::{
@@ -182,11 +182,30 @@ pub struct Finite {
     pub models: Vec<String>,
     /// True frequency of every image.
     pub frequencies: Vec<f64>,
+    /// Class of every image.
+    pub classes: Vec<u32>,
     /// By model and image, whether its prediction is right.
     pub correct: Vec<Vec<bool>>,
 }
 
 impl Finite {
+    /// The images of each class, in the order of the classes.
+    pub fn by_class(&self) -> Vec<Self> {
+        let classes: BTreeSet<u32> = self.classes.iter().copied().collect();
+        let of = |class: u32| {
+            let places: Vec<usize> =
+                (0..self.classes.len()).filter(|image| self.classes[*image] == class).collect();
+            let correct = |model: &Vec<bool>| places.iter().map(|image| model[*image]).collect();
+            Self {
+                models: self.models.clone(),
+                frequencies: places.iter().map(|image| self.frequencies[*image]).collect(),
+                classes: vec![class; places.len()],
+                correct: self.correct.iter().map(correct).collect(),
+            }
+        };
+        classes.into_iter().map(of).collect()
+    }
+
     /// The reference: every image alike.
     ///
     /// # Errors
@@ -201,9 +220,9 @@ pub(super) fn read(config: &Config) -> Result<Source, SourceError> {
     let data = config.data;
     Ok(match data {
         Data::Cifar10h => {
-            let Finite { models, frequencies, correct } = cifar10h()?;
+            let Finite { models, frequencies, classes, correct } = cifar10h()?;
             let (models, [correct, _]) = chosen(config, models, [correct, Vec::new()])?;
-            Source::Finite(Finite { models, frequencies, correct })
+            Source::Finite(Finite { models, frequencies, classes, correct })
         }
         Data::SyntheticBeta | Data::SyntheticMixture => synthetic(config)?,
         Data::ImagenetV2MatchedFrequency => imagenet(config, Some(MATCHED_FREQUENCY))?,
@@ -279,7 +298,13 @@ pub fn cifar10h() -> Result<Finite, SourceError> {
     if predictions.labels != labels {
         return Err(content(CIFAR10H, "other labels than the predictions' file"));
     }
-    Ok(Finite { models: predictions.models, frequencies, correct: predictions.correct })
+    let classes = labels.into_iter().map(|label| u32::try_from(label).unwrap_or(u32::MAX));
+    Ok(Finite {
+        models: predictions.models,
+        frequencies,
+        classes: classes.collect(),
+        correct: predictions.correct,
+    })
 }
 
 /// Predictions of models, and whether they are right.

@@ -3,7 +3,7 @@
 use analysis::{Correlation, Scale, clopper_pearson};
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::estimate::{EstimateError, Finding};
+use super::estimate::{EstimateError, Finding, Line, Point};
 use super::{Column, ColumnType, Table};
 use crate::studies::{REPLICATE, RUN_ID, column};
 use crate::study::Run;
@@ -59,14 +59,9 @@ pub(super) const METRICS: &[Column] = &[
         "frequency_v1",
         Float64,
         "",
-        "mean selection frequency of the reference: true where it is known, else of all votes; null without annotations",
+        "mean selection frequency of the reference: true where it is known, else of all votes but those that were matched; null without annotations",
     ),
-    column(
-        "frequency_v2",
-        Float64,
-        "",
-        "the same of the replication, as annotators see it who took no part in matching",
-    ),
+    column("frequency_v2", Float64, "", "the same of the replication"),
     column(
         "frequency_matched",
         Float64,
@@ -78,25 +73,31 @@ pub(super) const METRICS: &[Column] = &[
         "unmatched_mass",
         Float64,
         "",
-        "share of V1 for which the pool has nothing; null where nothing was simulated",
+        "share of V1 for which the pool has nothing, or of images that a draw class by class lacks; null where nothing was simulated",
     ),
     column(
         "annotators_needed",
         Float64,
         "annotators",
-        "fewest fresh annotators with which the estimator leaves at most `target_gap`, in expectation; null where 1000 are too few or nothing is simulated",
+        "fewest fresh annotators with which the estimator leaves at most `target_gap`, in expectation; of your own votes, with which its bias is within `target_gap` under the parametric fit to them; null where 1000 are too few or there are no votes",
     ),
     column(
         "matching_annotators_needed",
         Float64,
         "annotators",
-        "fewest annotators with which matching makes a raw gap of at most `target_gap`; null likewise",
+        "fewest annotators with which matching makes a raw gap of at most `target_gap`; null where 1000 are too few or nothing is simulated",
     ),
     column(
         "images_needed",
         Float64,
         "images",
         "images of each dataset with which the interval's half-width is `target_gap`; null without an interval",
+    ),
+    column(
+        "images_for_power",
+        Float64,
+        "images",
+        "images of each dataset with which a gap of `target_gap` is told from zero with probability `target_power`; null likewise",
     ),
 ];
 
@@ -148,6 +149,13 @@ pub(super) const TABLES: &[Table] = &[
                 "",
                 "what the line between probits gives it; null where there is none",
             ),
+            column("probit_v2", Float64, "", "probit of its accuracy on V2; null at 0 and 100 %"),
+            column(
+                "probit_line_v2",
+                Float64,
+                "",
+                "what the line between the probits of V1 and V2 gives it; null where there is none",
+            ),
         ],
     },
     Table {
@@ -182,22 +190,27 @@ pub(super) const TABLES: &[Table] = &[
     Table {
         name: "annotators",
         row: "one number of annotators of one run",
-        key: &["run_id", "annotators"],
+        key: &["run_id", "inverse"],
         reproducible: true,
         tolerance: Some(super::TOLERANCE),
         columns: &[
             RUN_ID,
             ARM,
             REPLICATE,
-            column("annotators", UInt32, "", "annotators of an image, of all subsets of this size"),
+            column(
+                "annotators",
+                UInt32,
+                "",
+                "annotators of an image, of all subsets of this size; null for infinitely many, where the line ends",
+            ),
             column("inverse", Float64, "", "one over their number"),
-            column("accuracy_adjusted", Float64, "%", "mean naive estimate"),
+            column("accuracy_naive", Float64, "%", "mean naive estimate"),
             column("gap_left", Float64, "pp", "mean gap that it leaves"),
             column(
                 "line",
                 Float64,
-                "pp",
-                "the same gap on the line through the two largest numbers of annotators, over one over their number; null for one number",
+                "%",
+                "the estimate on the line through the two largest numbers of annotators, over one over their number; null for one number",
             ),
         ],
     },
@@ -239,6 +252,7 @@ pub(super) fn metrics(found: &Finding) -> Result<Vec<Option<f64>>, EstimateError
         needed(found.annotators_needed),
         needed(found.matching_annotators_needed),
         found.images_needed,
+        found.images_for_power,
     ])
 }
 
@@ -250,7 +264,7 @@ struct Rows {
 
 enum Values {
     Text(Vec<String>),
-    UInt32(Vec<u32>),
+    UInt32(Vec<Option<u32>>),
     Bool(Vec<bool>),
     Float64(Vec<Option<f64>>),
 }
@@ -258,7 +272,7 @@ enum Values {
 /// One value of a row.
 enum Cell {
     Text(String),
-    UInt32(u32),
+    UInt32(Option<u32>),
     Bool(bool),
     Float64(Option<f64>),
 }
@@ -331,7 +345,7 @@ fn model_rows(rows: &mut Rows, run: usize, found: &Finding) -> Result<(), Estima
         ..Finding::default()
     };
     let (raw_line, line) = (raw.line(Scale::Identity)?, found.line(Scale::Identity)?);
-    let probit_line = found.line(Scale::Probit)?;
+    let (probit_line_v2, probit_line) = (raw.line(Scale::Probit)?, found.line(Scale::Probit)?);
     let probit = |share: f64| Some(Scale::Probit.to(share)).filter(|probit| probit.is_finite());
     for (place, model) in found.models.iter().enumerate() {
         let v1 = 100.0 * found.reference[place];
@@ -350,6 +364,10 @@ fn model_rows(rows: &mut Rows, run: usize, found: &Finding) -> Result<(), Estima
         };
         let ends_v1 = interval(found.reference[place], found.images.map(|images| images.0))?;
         let ends_v2 = interval(found.replication[place], found.images.map(|images| images.1))?;
+        let on = |line: Option<Line>| {
+            let v1 = probit(found.reference[place]);
+            line.zip(v1).map(|(line, v1)| line.intercept + line.slope * v1)
+        };
         let numbers = [
             Some(v1),
             Some(v2),
@@ -364,9 +382,9 @@ fn model_rows(rows: &mut Rows, run: usize, found: &Finding) -> Result<(), Estima
             line.map(|line| line.intercept + line.slope * v1),
             probit(found.reference[place]),
             found.adjusted[place].and_then(probit),
-            probit_line
-                .zip(probit(found.reference[place]))
-                .map(|(line, v1)| line.intercept + line.slope * v1),
+            on(probit_line),
+            probit(found.replication[place]),
+            on(probit_line_v2),
         ];
         let cells = std::iter::once(Cell::Text(model.clone()));
         rows.push(run, cells.chain(numbers.map(Cell::Float64)));
@@ -388,7 +406,7 @@ fn frequency_rows(rows: &mut Rows, run: usize, found: &Finding) {
         rows.push(
             run,
             [
-                Cell::UInt32(selected),
+                Cell::UInt32(Some(selected)),
                 Cell::Float64(Some(f64::from(selected) / whole(n))),
                 Cell::Float64(Some(v1)),
                 Cell::Float64(Some(v2)),
@@ -401,28 +419,34 @@ fn frequency_rows(rows: &mut Rows, run: usize, found: &Finding) {
 }
 
 fn annotator_rows(rows: &mut Rows, run: usize, found: &Finding) {
-    let ends = match found.curve.as_slice() {
+    let line = match found.curve.as_slice() {
         [.., before, last] => {
             let (x0, x1) = (whole(before.annotators).recip(), whole(last.annotators).recip());
-            let slope = (before.gap_left - last.gap_left) / (x0 - x1);
-            Some((slope, last.gap_left - slope * x1))
+            let slope = (before.adjusted - last.adjusted) / (x0 - x1);
+            Some((slope, last.adjusted - slope * x1))
         }
         _ => None,
     };
-    for point in &found.curve {
-        let inverse = whole(point.annotators).recip();
-        // At most 1000.
-        let annotators = u32::try_from(point.annotators).unwrap_or(u32::MAX);
+    let mut push = |annotators: Option<u32>, inverse: f64, point: Option<&Point>| {
+        let on_line = line.map(|(slope, intercept)| 100.0 * (intercept + slope * inverse));
         rows.push(
             run,
             [
                 Cell::UInt32(annotators),
                 Cell::Float64(Some(inverse)),
-                Cell::Float64(Some(100.0 * point.adjusted)),
-                Cell::Float64(Some(point.gap_left)),
-                Cell::Float64(ends.map(|(slope, intercept)| intercept + slope * inverse)),
+                Cell::Float64(point.map(|point| 100.0 * point.adjusted)),
+                Cell::Float64(point.map(|point| point.gap_left)),
+                Cell::Float64(on_line),
             ],
         );
+    };
+    for point in &found.curve {
+        // At most 1000.
+        let annotators = u32::try_from(point.annotators).unwrap_or(u32::MAX);
+        push(Some(annotators), whole(point.annotators).recip(), Some(point));
+    }
+    if line.is_some() {
+        push(None, 0.0, None);
     }
 }
 
