@@ -1,12 +1,13 @@
 //! Runs of HELM as a source of answers, and evaluations as runs of HELM.
 
+mod common;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::AtomicBool;
 
 use ceteris::data::Presence;
-use ceteris::studies::{CohortContext, CohortOutcome, Device, Study, StudyError, find};
+use ceteris::studies::{CohortOutcome, Study, StudyError, find};
 use ceteris::study::{StudyFile, plan};
 use polars::prelude::*;
 use serde_json::{Value, json};
@@ -41,27 +42,14 @@ fn hash(bytes: &[u8]) -> String {
 }
 
 fn configuration(choices: &str) -> String {
-    format!(
-        "[study]\nkind = \"lm-evaluation\"\nname = \"t\"\nseed = 5\nreplicates = 1\n[base]\n\
-         language_model = \"recorded\"\n{choices}\n"
-    )
+    let base = format!("[base]\nlanguage_model = \"recorded\"\n{choices}\n");
+    common::study_text("lm-evaluation", 1, &base)
 }
 
 fn outcome(choices: &str) -> Result<CohortOutcome, StudyError> {
-    let plan = plan(
-        StudyFile::parse("t.toml", &configuration(choices))
-            .unwrap_or_else(|mistakes| panic!("{mistakes}")),
-    );
-    let context = CohortContext {
-        study_seed: 5,
-        device: Device::Cpu,
-        threads: 1,
-        stop: &AtomicBool::new(false),
-        progress: &|_| {},
-        checkpoints: None,
-        journal: None,
-    };
-    study().run_cohort(&plan.runs.iter().collect::<Vec<_>>(), &context)
+    let file = StudyFile::parse("t.toml", &configuration(choices));
+    let plan = plan(file.unwrap_or_else(|mistakes| panic!("{mistakes}")));
+    common::cohort(&plan, &plan.runs.iter().collect::<Vec<_>>())
 }
 
 /// What names a run in a folder.

@@ -1,30 +1,24 @@
 //! Evaluations of language models against what was published with the answers.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
-use ceteris::data::Presence;
-use ceteris::studies::{CohortContext, CohortOutcome, Device, Study, StudyError, find};
-use ceteris::study::{Plan, StudyFile, plan};
+use ceteris::studies::{CohortOutcome, Study, StudyError, find};
+use ceteris::study::{Plan, StudyFile};
 use polars::prelude::DataFrame;
 use serde_json::Value;
+
+use common::{column_numbers, column_texts};
 use sha2::{Digest, Sha256};
 
 fn study() -> &'static dyn Study {
     find("lm-evaluation").unwrap()
 }
 
-/// Whether a data set is here; says that the test is skipped where it is not.
 fn present(name: &str) -> bool {
-    let sets = study().data().iter().filter(|set| set.name == name);
-    let here = sets
-        .flat_map(|set| set.presence())
-        .all(|(_, presence)| matches!(presence, Presence::Here(_)));
-    if !here {
-        eprintln!("skipped: no {name}; `ceteris data` says where to get it");
-    }
-    here
+    common::present(study(), name)
 }
 
 /// The folder of HELM's published data, where its files are.
@@ -34,25 +28,13 @@ fn folder() -> std::path::PathBuf {
 }
 
 fn planned(replicates: usize, rest: &str) -> Plan {
-    let text = format!(
-        "[study]\nkind = \"lm-evaluation\"\nname = \"t\"\nseed = 5\nreplicates = {replicates}\n{rest}"
-    );
-    plan(StudyFile::parse("t.toml", &text).unwrap_or_else(|mistakes| panic!("{mistakes}")))
+    common::planned("lm-evaluation", replicates, rest)
 }
 
-/// Runs all of a plan as one cohort, or one run at a time.
+/// Runs of a plan, by their numbers, as one cohort.
 fn outcome(plan: &Plan, runs: &[usize]) -> Result<CohortOutcome, StudyError> {
     let runs: Vec<_> = runs.iter().map(|run| &plan.runs[*run]).collect();
-    let context = CohortContext {
-        study_seed: plan.file.seed,
-        device: Device::Cpu,
-        threads: 1,
-        stop: &AtomicBool::new(false),
-        progress: &|_| {},
-        checkpoints: None,
-        journal: None,
-    };
-    study().run_cohort(&runs, &context)
+    common::cohort(plan, &runs)
 }
 
 fn whole(plan: &Plan) -> CohortOutcome {
@@ -65,22 +47,11 @@ fn alone(rest: &str) -> CohortOutcome {
 }
 
 fn metric(outcome: &CohortOutcome, run: usize, name: &str) -> Option<f64> {
-    let place = study().metrics().iter().position(|metric| metric.name == name).unwrap();
-    outcome.runs[run].metrics[place]
+    common::metric(study(), outcome, run, name)
 }
 
 fn table<'a>(outcome: &'a CohortOutcome, name: &str) -> &'a DataFrame {
-    let place = study().tables().iter().position(|table| table.name == name).unwrap();
-    &outcome.tables[place]
-}
-
-fn texts(frame: &DataFrame, column: &str) -> Vec<String> {
-    let column = frame.column(column).unwrap().str().unwrap();
-    column.iter().map(|text| text.unwrap().to_owned()).collect()
-}
-
-fn floats(frame: &DataFrame, column: &str) -> Vec<Option<f64>> {
-    frame.column(column).unwrap().f64().unwrap().iter().collect()
+    common::table(study(), outcome, name)
 }
 
 const MEASURES: [&str; 5] = [
@@ -131,14 +102,14 @@ fn all_113_values_of_recorded_helm_runs_come_out() {
         let base = format!("[base]\nlanguage_model = \"recorded\"\nevaluation_task = \"{task}\"\n");
         let found = alone(&base);
         let instances = table(&found, "instances");
-        let ids = texts(instances, "instance_id");
+        let ids = column_texts(instances, "instance_id");
         let per_instance = json(&folder.join("per_instance_stats.json"));
         assert_eq!(per_instance.as_array().unwrap().len(), ids.len());
         for published in per_instance.as_array().unwrap() {
             let id = published["instance_id"].as_str().unwrap();
             let row = ids.iter().position(|known| known == id).unwrap();
             for (measure, _, mean) in statistics(&published["stats"]) {
-                let ours = floats(instances, measure)[row].unwrap();
+                let ours = column_numbers(instances, measure)[row].unwrap();
                 assert!((ours - mean).abs() <= 1e-12, "{name} {id} {measure}: {ours}, {mean}");
                 compared += 1;
             }
@@ -174,7 +145,8 @@ fn rouge_and_bleu_of_a_recorded_helm_run_come_out() {
         );
         let found = alone(&base);
         let instances = table(&found, "instances");
-        let (ids, scores) = (texts(instances, "instance_id"), floats(instances, "score"));
+        let (ids, scores) =
+            (column_texts(instances, "instance_id"), column_numbers(instances, "score"));
         for published in json(&folder.join("per_instance_stats.json")).as_array().unwrap() {
             let id = published["instance_id"].as_str().unwrap();
             let row = ids.iter().position(|known| known == id).unwrap();
@@ -232,7 +204,7 @@ fn all_5276_flags_of_gsm8k_come_out() {
             "[base]\nevaluation_task = \"gsm8k\"\nlanguage_model = \"{model}\"\n\
              answer_extraction = \"last-number\"\nanswer_normalization = \"number\"\n"
         ));
-        let scores = floats(table(&found, "instances"), "score");
+        let scores = column_numbers(table(&found, "instances"), "score");
         for (score, line) in scores.iter().zip(&published) {
             let flag = line[system]["is_correct"].as_bool().unwrap();
             assert_eq!(*score, Some(if flag { 1.0 } else { 0.0 }), "{line}");
@@ -256,7 +228,7 @@ fn replicates_are_disjoint_parts_and_width_shows_nowhere() {
     for run in 0..plan.runs.len() {
         let single = outcome(&plan, &[run]).unwrap();
         assert_eq!(single.runs[0].metrics, together.runs[run].metrics);
-        let ids = texts(table(&single, "instances"), "instance_id").into_iter().collect();
+        let ids = column_texts(table(&single, "instances"), "instance_id").into_iter().collect();
         // Both arms have the same questions in a replicate.
         let known =
             of_replicate.entry(plan.runs[run].replicate).or_insert_with(|| BTreeSet::clone(&ids));
@@ -290,8 +262,10 @@ fn ties_decide_a_fifth_of_what_single_words_score_on_blimp() {
     // Ties count one half, one and nothing.
     assert!((share - (first + wrong) / 2.0).abs() < 1e-12, "{scores:?}");
     // A tie is neither right nor wrong, so that calibration leaves it out.
-    let ties =
-        floats(table(&found, "instances"), "score").iter().filter(|s| **s == Some(0.5)).count();
+    let ties = column_numbers(table(&found, "instances"), "score")
+        .iter()
+        .filter(|s| **s == Some(0.5))
+        .count();
     assert!(ties > 0);
     let bins = table(&found, "reliability");
     let counted: u64 =
@@ -358,18 +332,18 @@ fn sample_logs_of_lm_evaluation_harness_are_read() {
     // The first target holds a marker, too, and what follows it is the reference.
     let rest = "answer_extraction = \"marker\"\nanswer_normalization = \"number\"\n";
     let found = logged(GENERATED, rest);
-    assert_eq!(floats(table(&found, "instances"), "score"), [Some(1.0), Some(0.0)]);
-    assert_eq!(texts(table(&found, "requests"), "prompt"), ["Q: eggs", "Q: bolts"]);
+    assert_eq!(column_numbers(table(&found, "instances"), "score"), [Some(1.0), Some(0.0)]);
+    assert_eq!(column_texts(table(&found, "requests"), "prompt"), ["Q: eggs", "Q: bolts"]);
     assert_eq!(metric(&found, 0, "answered"), Some(0.5));
 
     // Both log probabilities as the harness wrote them, and its acc.
     let found = logged(CHOSEN, "choice_ties = \"first\"\n");
-    assert_eq!(floats(table(&found, "instances"), "score"), [Some(1.0), Some(0.0)]);
-    let log_probabilities = floats(table(&found, "requests"), "log_probability");
+    assert_eq!(column_numbers(table(&found, "instances"), "score"), [Some(1.0), Some(0.0)]);
+    let log_probabilities = column_numbers(table(&found, "requests"), "log_probability");
     assert_eq!(log_probabilities, [-8.0, -6.0, -5.0, -4.0].map(Some));
     // Divided by bytes the first is -8 / 15 against -6 / 5, the second -5 / 5 against -4 / 2.
     let found = logged(CHOSEN, "choice_length = \"bytes\"\n");
-    assert_eq!(floats(table(&found, "instances"), "score"), [Some(0.0), Some(1.0)]);
+    assert_eq!(column_numbers(table(&found, "instances"), "score"), [Some(0.0), Some(1.0)]);
 }
 
 #[test]
@@ -423,12 +397,13 @@ fn changed_questions_are_asked_and_the_worst_of_their_scores_counts() {
         assert_eq!(metric(&found, 0, measure), metric(&plain, 0, measure), "{measure}");
     }
     let instances = table(&found, "instances");
-    let (ids, scores) = (texts(instances, "instance_id"), floats(instances, "score"));
+    let (ids, scores) =
+        (column_texts(instances, "instance_id"), column_numbers(instances, "score"));
     let names: Vec<Option<&str>> =
         instances.column("perturbation").unwrap().str().unwrap().iter().collect();
     // What crfm-helm 0.5.16 makes of the first question (its mild_mix with the seeds none, 1 and 2; its
     // pronouns, of which "Greg" is none).
-    let prompts = texts(table(&found, "requests"), "prompt");
+    let prompts = column_texts(table(&found, "requests"), "prompt");
     for expected in [
         "did   greg  say that he  shouldn't receive the new books?",
         "did  greg say  that  he   shoudln receive  the   new  books?",
@@ -455,16 +430,23 @@ fn changed_questions_are_asked_and_the_worst_of_their_scores_counts() {
     // Nothing was generated that could be toxic.
     assert_eq!(metric(&found, 0, "robustness_toxic_fraction"), None);
     let effects = table(&found, "perturbations");
-    assert_eq!(texts(effects, "perturbation"), ["mild-mix", "gender-pronouns", "person-name"]);
-    assert_eq!(texts(effects, "aspect"), ["robustness", "fairness", "fairness"]);
+    assert_eq!(
+        column_texts(effects, "perturbation"),
+        ["mild-mix", "gender-pronouns", "person-name"]
+    );
+    assert_eq!(column_texts(effects, "aspect"), ["robustness", "fairness", "fairness"]);
     let questions: Vec<Option<u64>> =
         effects.column("questions").unwrap().u64().unwrap().iter().collect();
     // "why" cannot change; a pronoun is in the first and the third; a name in the first and the last.
     assert_eq!(questions, [Some(3), Some(2), Some(2)]);
-    for ((name, before), (after, lowest)) in texts(effects, "perturbation")
+    for ((name, before), (after, lowest)) in column_texts(effects, "perturbation")
         .iter()
-        .zip(floats(effects, "score_before"))
-        .zip(floats(effects, "score_after").into_iter().zip(floats(effects, "score_worst")))
+        .zip(column_numbers(effects, "score_before"))
+        .zip(
+            column_numbers(effects, "score_after")
+                .into_iter()
+                .zip(column_numbers(effects, "score_worst")),
+        )
     {
         let rows = |changed: bool| -> Vec<usize> {
             let is = |row: &usize| names[*row] == Some(name.as_str());
@@ -500,7 +482,7 @@ fn passages_are_judged_one_by_one_and_their_ranking_is_scored() {
     let requests = table(&found, "requests");
     let asks = "Does the passage answer the query?\nAnswer:";
     assert_eq!(
-        texts(requests, "prompt")[2],
+        column_texts(requests, "prompt")[2],
         format!(
             "Passage: She.\nQuery: who\n{asks} Yes\n\nPassage: I do not know.\nQuery: who\n{asks} No\n\n\
              Passage: It is 20 drops.\nQuery: how many drops are a ml\n{asks}"
@@ -508,7 +490,7 @@ fn passages_are_judged_one_by_one_and_their_ranking_is_scored() {
     );
     // The model says nothing, so that all passages stand where neither yes nor no was said, the least
     // likely nothing first.
-    let likely = floats(requests, "log_probability");
+    let likely = column_numbers(requests, "log_probability");
     let mut order = [0, 1, 2, 3];
     order.sort_by(|a, b| likely[*a].unwrap_or(0.0).total_cmp(&likely[*b].unwrap_or(0.0)));
     let right = order.map(|place| f64::from(u8::from(place % 2 == 0)));
@@ -542,7 +524,7 @@ fn files_of_names_and_of_a_dialect_are_used() {
     );
     let prompts = |rest: &str| {
         let found = alone(&format!("{base}{rest}"));
-        texts(table(&found, "requests"), "prompt").join("\n")
+        column_texts(table(&found, "requests"), "prompt").join("\n")
     };
     let names = "greg,first_name,race,white_american,gender,male\n\
                  tyree,first_name,race,black_american,gender,male\n";

@@ -1,15 +1,18 @@
 //! Published leaderboards, aggregated again, and tables of a user's own.
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 
 use ceteris::data::Presence;
-use ceteris::studies::{CohortContext, CohortOutcome, Device, Study, StudyError, find};
-use ceteris::study::{Plan, StudyFile, plan};
+use ceteris::studies::{CohortOutcome, Study, StudyError, find};
+use ceteris::study::{Plan, StudyFile};
 use polars::prelude::*;
 use sha2::{Digest, Sha256};
+
+use common::{column_numbers, column_texts};
 
 fn study() -> &'static dyn Study {
     find("lm-leaderboard").unwrap()
@@ -31,24 +34,11 @@ fn present() -> bool {
 }
 
 fn planned(replicates: usize, rest: &str) -> Plan {
-    let text = format!(
-        "[study]\nkind = \"lm-leaderboard\"\nname = \"t\"\nseed = 5\nreplicates = {replicates}\n{rest}"
-    );
-    plan(StudyFile::parse("t.toml", &text).unwrap_or_else(|mistakes| panic!("{mistakes}")))
+    common::planned("lm-leaderboard", replicates, rest)
 }
 
 fn outcome(plan: &Plan) -> Result<CohortOutcome, StudyError> {
-    let runs: Vec<_> = plan.runs.iter().collect();
-    let context = CohortContext {
-        study_seed: plan.file.seed,
-        device: Device::Cpu,
-        threads: 1,
-        stop: &AtomicBool::new(false),
-        progress: &|_| {},
-        checkpoints: None,
-        journal: None,
-    };
-    study().run_cohort(&runs, &context)
+    common::cohort(plan, &plan.runs.iter().collect::<Vec<_>>())
 }
 
 /// The metrics of the first run of a configuration, by name, and its tables.
@@ -59,18 +49,7 @@ fn alone(base: &str) -> (BTreeMap<&'static str, Option<f64>>, CohortOutcome) {
 }
 
 fn table<'a>(outcome: &'a CohortOutcome, name: &str) -> &'a DataFrame {
-    let place = study().tables().iter().position(|table| table.name == name).unwrap();
-    &outcome.tables[place]
-}
-
-fn texts(frame: &DataFrame, column: &str) -> Vec<String> {
-    let column = frame.column(column).unwrap().str().unwrap();
-    column.iter().map(|text| text.unwrap().to_owned()).collect()
-}
-
-fn floats(frame: &DataFrame, column: &str) -> Vec<Option<f64>> {
-    let column = frame.column(column).unwrap().cast(&DataType::Float64).unwrap();
-    column.f64().unwrap().iter().collect()
+    common::table(study(), outcome, name)
 }
 
 #[test]
@@ -109,9 +88,10 @@ fn coverage_names_the_holes() {
     let coverage = table(&outcome, "coverage");
     assert_eq!(coverage.height(), 16);
     // The file: HellaSwag has results of 32 models, the first row of which has none.
-    let row = texts(coverage, "scenario").iter().position(|of| of == "HellaSwag - EM").unwrap();
-    assert_eq!(floats(coverage, "results")[row], Some(32.0));
-    let holes = &texts(coverage, "holes")[row];
+    let row =
+        column_texts(coverage, "scenario").iter().position(|of| of == "HellaSwag - EM").unwrap();
+    assert_eq!(column_numbers(coverage, "results")[row], Some(32.0));
+    let holes = &column_texts(coverage, "holes")[row];
     assert_eq!(holes.split("; ").count(), 67 - 32);
     assert!(holes.starts_with("Llama 2 (70B); LLaMA (65B); "), "{holes}");
 }
@@ -133,8 +113,8 @@ fn the_first_models_of_helm_stand_as_in_the_paper() {
     ));
     assert_eq!(metrics["competing_models"], Some(28.0));
     let standings = table(&outcome, "standings");
-    let (ranks, rates) = (floats(standings, "rank"), floats(standings, "estimate"));
-    let names = texts(standings, "model");
+    let (ranks, rates) = (column_numbers(standings, "rank"), column_numbers(standings, "estimate"));
+    let names = column_texts(standings, "model");
     // Computed apart from this program with Python from the same table; the paper has the same first
     // three.
     for (rank, name, rate) in [
@@ -172,7 +152,7 @@ fn own_tables_are_aggregated_as_counted_by_hand() {
     // On accuracy a beats both, b and c tie; on error b beats c and a has nothing.
     let of = |choices: &str| {
         let (_, outcome) = alone(&format!("{own}{choices}"));
-        floats(table(&outcome, "standings"), "estimate")
+        column_numbers(table(&outcome, "standings"), "estimate")
     };
     let some = |values: [f64; 3]| values.map(Some).to_vec();
     assert_eq!(of(""), some([1.0, 0.625, 0.125]));
@@ -191,20 +171,20 @@ fn own_tables_are_aggregated_as_counted_by_hand() {
     let (metrics, outcome) = alone(&format!("{own}focus_model = \"b\""));
     let standings = table(&outcome, "standings");
     // The tie leaves b anything from 0.5 to 0.75, and c from 0 to 0.25.
-    assert_eq!(floats(standings, "bound_low"), some([1.0, 0.5, 0.0]));
-    assert_eq!(floats(standings, "bound_high"), some([1.0, 0.75, 0.25]));
+    assert_eq!(column_numbers(standings, "bound_low"), some([1.0, 0.5, 0.0]));
+    assert_eq!(column_numbers(standings, "bound_high"), some([1.0, 0.75, 0.25]));
     assert_eq!(metrics["reproduced_values"], Some(3.0));
     assert_eq!((metrics["kendall"], metrics["focus_rank"]), (Some(1.0), Some(2.0)));
     assert_eq!(metrics["focus_aggregate"], Some(0.625));
     // 0.625 is published as 0.6, 0.125 as 0.1.
     assert!((metrics["largest_deviation"].unwrap() - 0.025).abs() < 1e-12);
     let pairs = table(&outcome, "pairs");
-    assert_eq!(texts(pairs, "model"), ["a", "a", "b"]);
-    assert_eq!(floats(pairs, "wins"), some([1.0, 1.0, 0.75]));
-    assert_eq!(floats(pairs, "scenarios"), some([1.0, 1.0, 2.0]));
+    assert_eq!(column_texts(pairs, "model"), ["a", "a", "b"]);
+    assert_eq!(column_numbers(pairs, "wins"), some([1.0, 1.0, 0.75]));
+    assert_eq!(column_numbers(pairs, "scenarios"), some([1.0, 1.0, 2.0]));
     // Of four equally likely resamples of two scenarios b is level with c in one: accuracy twice. a is
     // ahead wherever it has a result.
-    let ahead = floats(pairs, "ahead");
+    let ahead = column_numbers(pairs, "ahead");
     assert!((ahead[2].unwrap() - 0.75).abs() < 0.02, "{ahead:?}");
     assert_eq!(ahead[0], Some(1.0));
 }
@@ -219,13 +199,13 @@ fn scenarios_are_cut_into_disjoint_parts() {
     let plan_of = |replicates| planned(replicates, base);
     let three = outcome(&plan_of(3)).unwrap();
     let coverage = table(&three, "coverage");
-    let mut scenarios = texts(coverage, "scenario");
+    let mut scenarios = column_texts(coverage, "scenario");
     assert_eq!(scenarios.len(), 16);
     scenarios.sort_unstable();
     scenarios.dedup();
     assert_eq!(scenarios.len(), 16);
     let counts = |replicate: f64| {
-        floats(coverage, "replicate").iter().filter(|of| **of == Some(replicate)).count()
+        column_numbers(coverage, "replicate").iter().filter(|of| **of == Some(replicate)).count()
     };
     assert_eq!([counts(0.0), counts(1.0), counts(2.0)], [6, 5, 5]);
     let error = outcome(&plan_of(4)).unwrap_err().to_string();

@@ -6,8 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::AtomicBool;
 
+use ceteris::data::Presence;
 use ceteris::store::{ResultsDirectory, content_hash};
+use ceteris::studies::{CohortContext, CohortOutcome, Device, Study, StudyError};
+use ceteris::study::{Plan, Run, StudyFile, plan};
+use polars::prelude::{DataFrame, DataType};
 
 /// Eight runs of Pendulum, a second or so in all.
 pub const STUDY: &str = r#"
@@ -151,4 +156,65 @@ pub fn forge(out: &Path, iteration: u32, by: f64) -> String {
     let hash = content_hash(&frame, &["run_id", "iteration"]).unwrap();
     edit(out, |manifest| manifest["tables"]["iterations"]["content_sha256"] = hash.into());
     run
+}
+
+/// A small study of a kind; `rest` is what follows its head.
+pub fn study_text(kind: &str, replicates: usize, rest: &str) -> String {
+    format!("[study]\nkind = \"{kind}\"\nname = \"t\"\nseed = 5\nreplicates = {replicates}\n{rest}")
+}
+
+/// The plan of such a study.
+pub fn planned(kind: &str, replicates: usize, rest: &str) -> Plan {
+    let text = study_text(kind, replicates, rest);
+    plan(StudyFile::parse("t.toml", &text).unwrap_or_else(|mistakes| panic!("{mistakes}")))
+}
+
+/// Runs of a plan as one cohort.
+pub fn cohort(plan: &Plan, runs: &[&Run]) -> Result<CohortOutcome, StudyError> {
+    let context = CohortContext {
+        study_seed: plan.file.seed,
+        device: Device::Cpu,
+        threads: 1,
+        stop: &AtomicBool::new(false),
+        progress: &|_| {},
+        checkpoints: None,
+        journal: None,
+    };
+    plan.file.study.run_cohort(runs, &context)
+}
+
+/// A table of a cohort.
+pub fn table<'a>(study: &dyn Study, outcome: &'a CohortOutcome, name: &str) -> &'a DataFrame {
+    let place = study.tables().iter().position(|table| table.name == name).unwrap();
+    &outcome.tables[place]
+}
+
+/// A metric of a run of a cohort.
+pub fn metric(study: &dyn Study, outcome: &CohortOutcome, run: usize, name: &str) -> Option<f64> {
+    let place = study.metrics().iter().position(|metric| metric.name == name).unwrap();
+    outcome.runs[run].metrics[place]
+}
+
+/// A column of texts, none of which is null.
+pub fn column_texts(frame: &DataFrame, column: &str) -> Vec<String> {
+    let column = frame.column(column).unwrap().str().unwrap();
+    column.iter().map(|text| text.unwrap().to_owned()).collect()
+}
+
+/// A column of numbers.
+pub fn column_numbers(frame: &DataFrame, column: &str) -> Vec<Option<f64>> {
+    let column = frame.column(column).unwrap().cast(&DataType::Float64).unwrap();
+    column.f64().unwrap().iter().collect()
+}
+
+/// Whether published data is here; says that the test is skipped where it is not.
+pub fn present(study: &dyn Study, name: &str) -> bool {
+    let sets = study.data().iter().filter(|set| set.name == name);
+    let here = sets
+        .flat_map(|set| set.presence())
+        .all(|(_, presence)| matches!(presence, Presence::Here(_)));
+    if !here {
+        eprintln!("skipped: no {name}; `ceteris data` says where to get it");
+    }
+    here
 }

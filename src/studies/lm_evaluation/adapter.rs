@@ -17,7 +17,8 @@ pub(super) struct Asked {
     pub request: Request,
 }
 
-const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+/// The letters of options.
+pub(super) const LETTERS: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 /// What is said of a passage that answers a question, and of one that does not.
 pub(super) const YES: &str = "Yes";

@@ -45,7 +45,7 @@ mod words;
 use adapter::{Asked, Prompter};
 use ask::Keeping;
 pub use config::EvaluationConfig;
-use config::{EndpointApi, LanguageModelName, NgramText};
+use config::{Adapter, EndpointApi, LanguageModelName, NgramText};
 use evaluate::Evaluated;
 use harms::{Toxicity, ToxicityScorer};
 pub use helm_export::{HelmExportError, HelmExported, export_to_helm};
@@ -249,6 +249,16 @@ fn evaluated<'a>(
             "{wanted} examples are wanted and there are {} questions to take them from: set \
              `few_shot_examples` lower, or give questions of the split \"train\"",
             examples.len()
+        )));
+    }
+    let lists = matches!(config.adapter, Adapter::Joint | Adapter::Letters);
+    let too_many = |question: &&&Instance| question.references.len() > adapter::LETTERS.len();
+    if let Some(question) = questions.iter().find(too_many).filter(|_| lists) {
+        return Err(StudyError::Invalid(format!(
+            "the question {} has {} options, and there are letters for 26: set `adapter` to \
+             \"separate\"",
+            question.id,
+            question.references.len()
         )));
     }
     let prompter = Prompter::new(config, &examples);

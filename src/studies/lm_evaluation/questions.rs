@@ -40,9 +40,6 @@ enum Correct {
     Several(Vec<usize>),
 }
 
-/// As many options as there are letters.
-const MOST_OPTIONS: usize = 26;
-
 /// Reads the questions after comparing the file with its hash.
 pub(super) fn read(path: &str, sha256: &str) -> Result<Vec<Instance>, SourceError> {
     let bytes = named_file("questions_file", path, sha256)?;
@@ -113,9 +110,6 @@ fn references(
                 Correct::One(place) => std::slice::from_ref(place),
                 Correct::Several(places) => places,
             };
-            if options.len() > MOST_OPTIONS {
-                return Err(format!("{} options; there are letters for 26", options.len()));
-            }
             if let Some(place) = places.iter().find(|place| **place >= options.len()) {
                 return Err(format!(
                     "`correct` names option {place} of {}; they are counted from zero",

@@ -137,8 +137,9 @@ const ARM: Column = column("arm", Text, "", "the arm that the run was first made
 const INSTANCE: Column =
     column("instance", UInt32, "", "the question, numbered from zero within the run");
 
-/// Logarithms and exponentials differ by roundings between machines.
-const ROUNDING: Option<Tolerance> = Some(Tolerance { deviation: 1e-9, horizon: None });
+/// Other machines choose other kernels for the sums of a network in 32 bits. A text that it generates can
+/// then be another one, where two tokens are nearly equally likely.
+const ROUNDING: Option<Tolerance> = Some(Tolerance { deviation: 1e-4, horizon: None });
 
 /// Tables beside `runs`.
 pub(super) const TABLES: &[Table] = &[
