@@ -2,8 +2,9 @@
 
 use analysis::annotation::{
     ClassifyVote, Confusion, CountTie, DawidSkeneOptions, GladOptions, MainTie, Partition,
-    Stopping, Tally, Vote, Votes, VotesError, cut, dawid_skene, expected, glad, main_label,
-    main_object, object_count, objects, partition, pooled_dawid_skene,
+    PartitionRule, Stopping, Tally, Vote, Votes, VotesError, candidates, cut, dawid_skene,
+    expected, glad, main_label, main_object, object_count, objects, offered, partition,
+    pooled_dawid_skene,
 };
 
 fn vote(main: u32, selected: &[u32]) -> ClassifyVote {
@@ -16,15 +17,32 @@ fn tally(selected: u32, asked: u32) -> Tally {
 
 #[test]
 fn contains_votes_sort_images() {
-    let of = |label, others: &[Tally]| partition(label, others, 5);
+    let rule = PartitionRule::default();
+    let of = |label, others: &[Tally]| partition(label, others, &rule);
     assert_eq!(of(tally(8, 9), &[tally(3, 9)]), Partition::Easy);
     // 4/9 is exactly half of 8/9.
     assert_eq!(of(tally(8, 9), &[tally(4, 9)]), Partition::ToClassify);
     assert_eq!(of(tally(0, 9), &[tally(9, 9)]), Partition::Mislabelled);
     assert_eq!(of(tally(4, 4), &[]), Partition::Ambiguous);
     assert_eq!(of(tally(5, 5), &[]), Partition::Easy);
+    let strict = PartitionRule { rival_at_tie: false, ..rule };
+    assert_eq!(partition(tally(8, 9), &[tally(4, 9)], &strict), Partition::Easy);
+    assert_eq!(partition(tally(8, 9), &[tally(5, 9)], &strict), Partition::ToClassify);
+    let third = PartitionRule { rival: 1.0 / 3.0, ..rule };
+    assert_eq!(partition(tally(8, 9), &[tally(3, 9)], &third), Partition::ToClassify);
     assert_eq!(tally(0, 0).frequency(), None);
     assert_eq!(tally(3, 4).frequency(), Some(0.75));
+}
+
+#[test]
+fn models_propose_and_classify_offers() {
+    // 4 is proposed twice; 2 and 9 once, 9 as the first of a list; 3 and 2 are both second.
+    let models: [&[u32]; 3] = [&[4, 2], &[9, 4], &[7, 3]];
+    assert_eq!(candidates(7, &models), [7, 4, 9, 2, 3]);
+    assert_eq!(candidates(5, &[]), [5]);
+    let others = [(1, tally(2, 9)), (2, tally(0, 9)), (3, tally(4, 8)), (4, tally(2, 9))];
+    assert_eq!(offered(8, &others, 5), [8, 3, 1, 4]);
+    assert_eq!(offered(8, &others, 2), [8, 3, 1]);
 }
 
 #[test]

@@ -740,7 +740,35 @@ fn strip_chart<'a, 'b>(area: &'a Area<'b>, axis: &Axis) -> Result<StripChart<'a,
 
 #[cfg(test)]
 mod tests {
-    use super::Axis;
+    use super::super::model::{CurvePoint, Estimate};
+    use super::{Axis, bar_axes, columns, equality};
+
+    fn points(points: &[(f64, f64)]) -> Vec<CurvePoint> {
+        let point = |&(x, value)| CurvePoint {
+            x,
+            estimate: Estimate { value: Some(value), ..Estimate::default() },
+        };
+        points.iter().map(point).collect()
+    }
+
+    #[test]
+    fn bars_stand_beside_each_other_within_their_axes() {
+        let (one, other) = (points(&[(0.0, 0.25), (0.5, 0.75)]), points(&[(0.0, 1.0)]));
+        let drawn: Vec<_> = columns(&one, 1, 2).collect();
+        // Nine tenths of the distance, of which the second bar has the right half.
+        assert_eq!(drawn, [(0.0, 0.225, 0.25), (0.5, 0.725, 0.75)]);
+        let (x, y) = bar_axes([&one[..], &other[..]].into_iter()).unwrap();
+        assert_eq!((y.low, y.high), (0.0, 1.05));
+        assert!(x.low <= -0.25 && x.high >= 0.75);
+        assert!(bar_axes(std::iter::empty()).is_none());
+    }
+
+    #[test]
+    fn equality_is_where_axes_overlap() {
+        let (x, y) = (Axis::between(50.0, 90.0), Axis::between(40.0, 80.0));
+        assert_eq!(equality(&x, &y), Some([50.0, 80.0]));
+        assert_eq!(equality(&x, &Axis::between(0.0, 1.0)), None);
+    }
 
     #[test]
     fn ticks_are_round_and_few() {

@@ -25,7 +25,7 @@ pub use dawid_skene::{
 pub use design::{leader_confidence, votes_needed};
 pub use glad::{Glad, GladOptions, glad};
 pub use objects::{
-    ClassifyVote, CountTie, MainTie, Objects, Partition, Tally, cut, main_label, main_object,
-    object_count, objects, partition,
+    ClassifyVote, CountTie, MainTie, Objects, Partition, PartitionRule, Tally, candidates, cut,
+    main_label, main_object, object_count, objects, offered, partition,
 };
 pub use votes::{Stopping, Vote, Votes, VotesError, expected};

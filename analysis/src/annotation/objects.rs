@@ -49,20 +49,73 @@ impl Partition {
     }
 }
 
+/// What `models` propose for an image: the given label first, then the union of their predictions,
+/// each a list with the most likely class first. Of the others, those that more models propose come
+/// first, of equally many those that any has higher in its list, then the smaller class.
+pub fn candidates(given: u32, models: &[&[u32]]) -> Vec<u32> {
+    let mut proposed: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+    for predictions in models {
+        for (rank, class) in predictions.iter().enumerate() {
+            let (count, best) = proposed.entry(*class).or_insert((0, rank));
+            *count += 1;
+            *best = rank.min(*best);
+        }
+    }
+    proposed.remove(&given);
+    let mut others: Vec<(u32, (usize, usize))> = proposed.into_iter().collect();
+    others.sort_by_key(|(class, (count, best))| (std::cmp::Reverse(*count), *best, *class));
+    std::iter::once(given).chain(others.into_iter().map(|(class, _)| class)).collect()
+}
+
+/// The labels that CLASSIFY offers: the given one and the `most` others with the largest selection
+/// frequencies, of equal ones those that come first. Labels that nobody selected are not offered.
+pub fn offered(given: u32, others: &[(u32, Tally)], most: usize) -> Vec<u32> {
+    let mut selected: Vec<&(u32, Tally)> =
+        others.iter().filter(|(_, tally)| tally.selected > 0).collect();
+    // a / b against c / d as whole numbers; the sort is stable.
+    selected.sort_by(|(_, a), (_, b)| {
+        let (a, b) = (
+            u64::from(a.selected) * u64::from(b.asked),
+            u64::from(b.selected) * u64::from(a.asked),
+        );
+        b.cmp(&a)
+    });
+    let others = selected.into_iter().take(most).map(|(label, _)| *label);
+    std::iter::once(given).chain(others).collect()
+}
+
+/// By which thresholds images are sorted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PartitionRule {
+    /// Annotators of the given label below which an image is ambiguous.
+    pub fewest: u32,
+    /// Another label is a rival from this share of the given label's selection frequency on.
+    pub rival: f64,
+    /// Whether a label that has exactly this share is one.
+    pub rival_at_tie: bool,
+}
+
+impl Default for PartitionRule {
+    /// Those of Tsipras et al. 2020: five annotators; a label that reaches half is a rival.
+    fn default() -> Self {
+        Self { fewest: 5, rival: 0.5, rival_at_tie: true }
+    }
+}
+
 /// Sorts an image by its CONTAINS votes. `label` is the given label's tally, `others` those of the
-/// other candidates, `fewest` the annotators below which it stays ambiguous (5 in the paper).
-pub fn partition(label: Tally, others: &[Tally], fewest: u32) -> Partition {
-    if label.asked < fewest {
+/// other candidates. Too few annotators come before nobody who selects the label.
+pub fn partition(label: Tally, others: &[Tally], rule: &PartitionRule) -> Partition {
+    if label.asked < rule.fewest {
         return Partition::Ambiguous;
     }
     if label.selected == 0 {
         return Partition::Mislabelled;
     }
-    // other / asked >= label / asked / 2, in whole numbers.
-    let rivals = others.iter().any(|other| {
-        2 * u64::from(other.selected) * u64::from(label.asked)
-            >= u64::from(label.selected) * u64::from(other.asked)
-            && other.asked > 0
+    // other / asked >= rival * label / asked without division: exact for a rival of one half.
+    let rivals = others.iter().filter(|other| other.asked > 0).any(|other| {
+        let own = rule.rival * f64::from(label.selected) * f64::from(other.asked);
+        let its = f64::from(other.selected) * f64::from(label.asked);
+        if rule.rival_at_tie { its >= own } else { its > own }
     });
     if rivals { Partition::ToClassify } else { Partition::Easy }
 }

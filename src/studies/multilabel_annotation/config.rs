@@ -63,6 +63,26 @@ flags::levels! {
 }
 
 flags::levels! {
+    /// Which labels annotators are asked about.
+    pub enum Candidates {
+        /// Of ImageNet, the ones that ReaL's raters were asked about; in the simulation an image's objects, what they are taken for, the given label and two classes at random.
+        Known = "known",
+        /// What models propose, with the given label: in the simulation the five most likely classes of each, and annotators classify by the labels that CONTAINS left over; of ImageNet, whose five most likely classes are not published, the most likely one.
+        Models = "models",
+    }
+}
+
+flags::levels! {
+    /// Whether a label with exactly the share `rival` of the given label's selection frequency is its rival.
+    pub enum RivalTie {
+        /// It is (Tsipras et al.: another label reaches half).
+        Rival = "rival",
+        /// It is not.
+        NoRival = "no-rival",
+    }
+}
+
+flags::levels! {
     /// Which of several labels with most main votes is the main label.
     pub enum MainTieRule {
         /// The one that was voted for first (the published annotations).
@@ -103,6 +123,21 @@ flags::flags! {
         /// Votes on an image, and on a proposed label, at most: so many are drawn, the others left out.
         #[flag(group = "Data", unit = "votes", within = Within::closed(1.0, 100.0), source = "Tsipras et al. 2020: 9; Beyer et al. 2020: 5")]
         pub votes: u32 = 9,
+        /// Which labels annotators are asked about.
+        #[flag(group = "Candidates", unit = "", source = "Tsipras et al. 2020: five most likely classes of ten models")]
+        pub candidates: Candidates = Candidates::Known,
+        /// Of a simulation, labels beside the given one that CLASSIFY offers, those with the largest selection frequencies; for `candidates = "models"`.
+        #[flag(group = "Candidates", unit = "labels", within = Within::closed(1.0, 100.0), source = "Tsipras et al. 2020: 5")]
+        pub offered: u32 = 5,
+        /// Of a simulation, annotators of the given label below which an image is ambiguous.
+        #[flag(group = "Candidates", unit = "annotators", within = Within::closed(1.0, 100.0), source = "Tsipras et al. 2020: 5")]
+        pub fewest_annotators: u32 = 5,
+        /// Of a simulation, the share of the given label's selection frequency from which on another label is its rival, so that the image is classified.
+        #[flag(group = "Candidates", unit = "1", within = Within::closed(0.0, 1.0), source = "Tsipras et al. 2020: 0.5")]
+        pub rival: f64 = 0.5,
+        /// Of a simulation, whether a label with exactly this share is a rival.
+        #[flag(group = "Candidates", unit = "", source = "Tsipras et al. 2020: rival")]
+        pub rival_tie: RivalTie = RivalTie::Rival,
         /// The model whose predictions are judged, or `all`.
         #[flag(group = "Evaluation", unit = "", source = "Recht et al. 2019, predictions")]
         pub model: String = "all".to_owned(),
@@ -176,6 +211,20 @@ impl AnnotationConfig {
                 fields: vec!["label_model", "data"],
                 message: "a simulation has no published labels".into(),
                 help: "choose a label model, such as `dawid-skene`".into(),
+            });
+        }
+        let default = Self::default();
+        let sorted = |config: &Self| {
+            (config.offered, config.fewest_annotators, config.rival, config.rival_tie)
+        };
+        if !simulated && sorted(self) != sorted(&default) {
+            problems.push(Problem {
+                fields: vec!["offered", "fewest_annotators", "rival", "rival_tie", "data"],
+                message:
+                    "the votes by which ImageNet's images were sorted are not published, so that \
+                          their partition is fixed"
+                        .into(),
+                help: "leave these fields out, or set `data = \"synthetic\"`".into(),
             });
         }
         if self.golden && (simulated || !self.label_model.fits_known()) {

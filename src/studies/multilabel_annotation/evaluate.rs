@@ -1,18 +1,18 @@
 //! From a corpus and a configuration to numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use analysis::annotation::{
-    ConfusedPair, Confusion, CountTie, DawidSkeneOptions, GladOptions, MainTie, Objects, Partition,
-    Stopping, Vote, Votes, VotesError, dawid_skene, expected, glad, leader_confidence, main_label,
-    main_object, object_count, objects, pearson, pooled_dawid_skene, votes_needed,
+    self, ConfusedPair, Confusion, CountTie, DawidSkeneOptions, GladOptions, MainTie, Objects,
+    Partition, Stopping, Vote, Votes, VotesError, dawid_skene, expected, glad, leader_confidence,
+    main_label, main_object, object_count, objects, pearson, pooled_dawid_skene, votes_needed,
 };
 use envs::{Purpose, Streams};
 
 use super::config::{
-    AnnotationConfig, CountTieRule, LabelModel, Labels, MainTieRule, Source, Subset,
+    AnnotationConfig, Candidates, CountTieRule, LabelModel, Labels, MainTieRule, Source, Subset,
 };
-use super::corpus::{Corpus, Image, Model};
+use super::corpus::{Corpus, Image, Model, Truth};
 use super::synthetic::Dice;
 
 /// What streams are for; part of their keys.
@@ -738,7 +738,46 @@ fn metrics(
     ];
     metrics.extend(agreement(corpus, scores, config.threshold));
     metrics.extend(recovery(cases));
+    metrics.extend(proposed(corpus, config, cases));
     metrics
+}
+
+/// How many labels annotators are asked about, and which share of those that are there is among them.
+fn proposed(corpus: &Corpus, config: &AnnotationConfig, cases: &[Case<'_>]) -> [Option<f64>; 2] {
+    let mut asked: Vec<Vec<u32>> = corpus.images.iter().map(|image| vec![image.label]).collect();
+    if config.data == Source::ImageNet && config.candidates == Candidates::Models {
+        let judged = |model: &&Model| config.model == "all" || model.name == config.model;
+        let models: Vec<&Model> = corpus.models.iter().filter(judged).collect();
+        for (place, labels) in asked.iter_mut().enumerate() {
+            let lists: Vec<&[u32]> =
+                models.iter().map(|model| &model.top1[place..=place]).collect();
+            *labels = annotation::candidates(labels[0], &lists);
+        }
+    } else {
+        for (image, label) in corpus.proposals.image.iter().zip(&corpus.proposals.label) {
+            let labels = &mut asked[*image as usize];
+            if !labels.contains(label) {
+                labels.push(*label);
+            }
+        }
+    }
+    let there = |case: &Case<'_>| -> BTreeSet<u32> {
+        match &case.image.truth {
+            Some(truth) => truth.objects.iter().copied().collect(),
+            None => case.image.votes.iter().flat_map(|vote| &vote.selected).copied().collect(),
+        }
+    };
+    let found = cases.iter().flat_map(|case| {
+        let asked = &asked[case.place];
+        there(case).into_iter().map(|label| Some(asked.contains(&label)))
+    });
+    // Far below 2^53.
+    #[allow(clippy::cast_precision_loss)]
+    let sizes = cases
+        .iter()
+        .filter(|case| case.image.truth.is_some() || !case.image.votes.is_empty())
+        .map(|case| Some(asked[case.place].len() as f64));
+    [mean_of(sizes), share_of(found)]
 }
 
 /// How the label model's scores agree with the published ones and with the truth.
@@ -763,14 +802,26 @@ fn agreement(corpus: &Corpus, scores: Option<&Scores>, threshold: f64) -> [Optio
     [correlation, same_side, accuracy, log_loss]
 }
 
+/// Whether the derived objects are the true ones: labels of one pair of classes describe one object.
+fn grouped(derived: &Derived, truth: &Truth) -> bool {
+    let object = |label: u32| truth.objects.iter().find(|o| **o / 2 == label / 2);
+    let groups = &derived.objects.groups;
+    let pure =
+        groups.iter().all(|group| group.windows(2).all(|two| object(two[0]) == object(two[1])));
+    let firsts: Vec<_> = groups.iter().filter_map(|group| object(*group.first()?)).collect();
+    let distinct = firsts.iter().enumerate().all(|(at, o)| !firsts[..at].contains(o));
+    pure && distinct && groups.len() == truth.objects.len()
+}
+
 /// How much of the truth the pipeline finds.
-fn recovery(cases: &[Case<'_>]) -> [Option<f64>; 5] {
+fn recovery(cases: &[Case<'_>]) -> [Option<f64>; 6] {
     let known = || {
         cases
             .iter()
             .filter_map(|case| Some((case, case.derived.as_ref()?, case.image.truth.as_ref()?)))
     };
     let classified = || known().filter(|(case, ..)| !case.image.votes.is_empty());
+    let several = || classified().filter(|(_, derived, _)| derived.count > 1);
     let truths = || cases.iter().filter_map(|case| Some((case, case.image.truth.as_ref()?)));
     [
         share_of(truths().map(|(_, truth)| Some(truth.objects.len() > 1))),
@@ -785,19 +836,11 @@ fn recovery(cases: &[Case<'_>]) -> [Option<f64>; 5] {
         share_of(
             classified().map(|(_, derived, truth)| Some(derived.count == truth.objects.len())),
         ),
-        // Labels of one pair of classes describe one object.
-        share_of(classified().filter(|(_, derived, _)| derived.count > 1).map(
-            |(_, derived, truth)| {
-                let object = |label: u32| truth.objects.iter().find(|o| **o / 2 == label / 2);
-                let groups = &derived.objects.groups;
-                let pure = groups
-                    .iter()
-                    .all(|group| group.windows(2).all(|two| object(two[0]) == object(two[1])));
-                let firsts: Vec<_> =
-                    groups.iter().filter_map(|group| object(*group.first()?)).collect();
-                let distinct = firsts.iter().enumerate().all(|(at, o)| !firsts[..at].contains(o));
-                Some(pure && distinct && groups.len() == truth.objects.len())
-            },
-        )),
+        share_of(several().map(|(_, derived, truth)| Some(grouped(derived, truth)))),
+        share_of(
+            several()
+                .filter(|(_, derived, truth)| derived.count == truth.objects.len())
+                .map(|(_, derived, truth)| Some(grouped(derived, truth))),
+        ),
     ]
 }

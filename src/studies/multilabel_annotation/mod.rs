@@ -13,7 +13,8 @@ use flags::{Field, SetError, Value};
 
 use super::{
     CohortContext, CohortOutcome, Column, Configuration, ConfusionView, Cost, CurveView, Device,
-    Problem, Progress, Publication, ReplicateUnit, RunOutcome, RunStatus, Study, StudyError, Table,
+    Problem, Progress, Publication, ReplicateUnit, RunOutcome, RunStatus, Shape, Study, StudyError,
+    Table,
 };
 use crate::data::DataSet;
 use crate::study::Run;
@@ -24,7 +25,10 @@ mod evaluate;
 mod synthetic;
 mod tables;
 
-pub use config::{AnnotationConfig, CountTieRule, LabelModel, Labels, MainTieRule, Source, Subset};
+pub use config::{
+    AnnotationConfig, Candidates, CountTieRule, LabelModel, Labels, MainTieRule, RivalTie, Source,
+    Subset,
+};
 pub use corpus::{Corpus, CorpusError, Image, Model, Proposals, Truth};
 pub use evaluate::EvaluateError;
 
@@ -237,6 +241,10 @@ impl Study for MultilabelAnnotation {
         }
     }
 
+    fn shape(&self, view: &CurveView) -> Shape {
+        if view.table == "frequencies" { Shape::Bars } else { Shape::Curve }
+    }
+
     fn confusions(&self) -> &'static [ConfusionView] {
         const {
             &[
@@ -267,6 +275,9 @@ impl Study for MultilabelAnnotation {
     }
 }
 
+/// Groups of fields that decide what is simulated.
+const SIMULATED: [&str; 2] = ["Candidates", "Simulation"];
+
 /// What decides the scores of a label model.
 fn fit_key(config: &AnnotationConfig, replicate: u64) -> String {
     // All votes on ImageNet are used where five may be, so that replicates share the fit.
@@ -279,7 +290,7 @@ fn fit_key(config: &AnnotationConfig, replicate: u64) -> String {
         config.data, config.smoothing, config.golden
     );
     if config.data == Source::Synthetic {
-        for field in AnnotationConfig::FIELDS.iter().filter(|f| f.group == "Simulation") {
+        for field in AnnotationConfig::FIELDS.iter().filter(|f| SIMULATED.contains(&f.group)) {
             if let Some(value) = config.get(field.name) {
                 key.push_str(&format!("/{value}"));
             }

@@ -7,17 +7,17 @@
 //! they name every object that they notice and the main one, which is the one that seems most salient
 //! to them (CLASSIFY).
 
-use analysis::annotation::{ClassifyVote, Partition, Tally, Vote, partition};
+use analysis::annotation::{
+    ClassifyVote, Partition, PartitionRule, Tally, Vote, candidates, offered, partition,
+};
 use envs::{Purpose, Streams};
 use rand::Rng;
 
-use super::config::AnnotationConfig;
+use super::config::{AnnotationConfig, Candidates, RivalTie};
 use super::corpus::{Corpus, Image, Model, Proposals, Truth};
 
 /// Most objects of an image.
 const MOST_OBJECTS: usize = 5;
-/// Annotators below which an image stays ambiguous.
-const FEWEST: u32 = 5;
 /// Share of answers that are undecided.
 const MAYBE: f64 = 0.06;
 /// Classes a superclass.
@@ -29,6 +29,10 @@ const RATERS: u64 = 102;
 const CONTAINS: u64 = 103;
 const CLASSIFY: u64 = 104;
 const MODELS: u64 = 105;
+const RANKS: u64 = 106;
+
+/// Classes that a model proposes.
+const DEPTH: usize = 5;
 
 /// Draws uniform numbers.
 pub(super) struct Dice<R>(pub(super) R);
@@ -137,14 +141,31 @@ pub(super) fn simulate(config: &AnnotationConfig, streams: Streams) -> Corpus {
             scenes.push(scene);
         }
     }
-    let proposals = contains(config, &scenes, &labels, (stream(RATERS), stream(CONTAINS)));
-    let partitions = partitions(&proposals, &labels);
+    let models = models(config, &scenes, &labels, stream(MODELS));
+    let proposed = match config.candidates {
+        Candidates::Known => None,
+        Candidates::Models => Some(proposed(config, &scenes, &labels, &models, stream(RANKS))),
+    };
+    let dice = (stream(RATERS), stream(CONTAINS));
+    let proposals = contains(config, &scenes, &labels, proposed.as_deref(), dice);
+    let contained = contained(&proposals, labels.len());
+    let partitions = partitions(config, &contained, &labels);
     let mut dice = stream(CLASSIFY);
     let mut images = Vec::new();
     for (number, (scene, label)) in scenes.iter().zip(&labels).enumerate() {
         let votes = match partitions[number] {
             Partition::ToClassify => {
-                (0..config.votes).map(|_| classify(&mut dice, scene, config)).collect()
+                let offer = proposed.as_ref().map(|_| {
+                    let others: Vec<(u32, Tally)> = contained[number]
+                        .iter()
+                        .filter(|(other, _)| other != label)
+                        .copied()
+                        .collect();
+                    offered(*label, &others, config.offered as usize)
+                });
+                (0..config.votes)
+                    .map(|_| classify(&mut dice, scene, offer.as_deref(), config))
+                    .collect()
             }
             _ => Vec::new(),
         };
@@ -159,7 +180,7 @@ pub(super) fn simulate(config: &AnnotationConfig, streams: Streams) -> Corpus {
     let superclass: Vec<usize> = (0..classes as usize).map(|class| class / SUPERCLASS).collect();
     let last = superclass.last().copied().unwrap_or_default();
     Corpus {
-        models: models(config, &scenes, &labels, stream(MODELS)),
+        models,
         images,
         classes: (0..classes).map(|class| format!("class {class}")).collect(),
         superclasses: (0..=last).map(|place| format!("superclass {place}")).collect(),
@@ -169,11 +190,59 @@ pub(super) fn simulate(config: &AnnotationConfig, streams: Streams) -> Corpus {
     }
 }
 
-/// Proposes the objects, what they are taken for, the given label and two classes at random.
+/// Labels that models propose for every image: the five most likely classes of each, the better a model,
+/// the more often the objects among them.
+fn proposed<R: Rng>(
+    config: &AnnotationConfig,
+    scenes: &[Scene],
+    labels: &[u32],
+    models: &[Model],
+    mut dice: Dice<R>,
+) -> Vec<Vec<u32>> {
+    let mut of_models: Vec<Vec<Vec<u32>>> = vec![Vec::new(); scenes.len()];
+    for (number, model) in (0_u32..).zip(models) {
+        let skill = skill(number, config.sim_models);
+        for (place, (scene, label)) in scenes.iter().zip(labels).enumerate() {
+            let mut ranked = vec![model.top1[place]];
+            if model.top5[place] && !ranked.contains(label) {
+                ranked.push(*label);
+            }
+            let sees = |class: u32, ranked: &mut Vec<u32>| {
+                // What is not the label is so at every rank where the label is not among the five.
+                if class != *label && !ranked.contains(&class) && ranked.len() < DEPTH {
+                    ranked.push(class);
+                }
+            };
+            for object in &scene.objects {
+                if dice.chance(skill) {
+                    sees(*object, &mut ranked);
+                }
+                if dice.chance(0.5) {
+                    sees(sibling(*object, config.sim_classes), &mut ranked);
+                }
+            }
+            // As many draws for every image, so that images do not depend on each other.
+            for _ in 0..DEPTH {
+                let class = dice.below(config.sim_classes as usize);
+                sees(u32::try_from(class).unwrap_or_default(), &mut ranked);
+            }
+            of_models[place].push(ranked);
+        }
+    }
+    let of = |(label, lists): (&u32, &Vec<Vec<u32>>)| {
+        let lists: Vec<&[u32]> = lists.iter().map(Vec::as_slice).collect();
+        candidates(*label, &lists)
+    };
+    labels.iter().zip(&of_models).map(of).collect()
+}
+
+/// Asks of every image about the labels that models propose for it; or else about the objects, what they
+/// are taken for, the given label and two classes at random.
 fn contains<R: Rng>(
     config: &AnnotationConfig,
     scenes: &[Scene],
     labels: &[u32],
+    of_models: Option<&[Vec<u32>]>,
     (mut of_raters, mut dice): (Dice<R>, Dice<R>),
 ) -> Proposals {
     let raters: Vec<Rater> = (0..config.sim_raters)
@@ -190,12 +259,13 @@ fn contains<R: Rng>(
     let mut proposals = Proposals { raters: raters.len(), ..Proposals::default() };
     let mut truth = Vec::new();
     for (number, (scene, label)) in (0_u32..).zip(scenes.iter().zip(labels)) {
-        let mut proposed = vec![*label];
+        let place = number as usize;
+        let mut proposed = of_models.map_or_else(|| vec![*label], |of| of[place].clone());
         let siblings = scene.objects.iter().map(|object| sibling(*object, config.sim_classes));
         let random = (0..2).map(|_| dice.below(config.sim_classes as usize));
         let random: Vec<u32> = random.map(|c| u32::try_from(c).unwrap_or_default()).collect();
         for class in scene.objects.iter().copied().chain(siblings).chain(random) {
-            if !proposed.contains(&class) {
+            if of_models.is_none() && !proposed.contains(&class) {
                 proposed.push(class);
             }
         }
@@ -228,44 +298,78 @@ fn contains<R: Rng>(
     proposals
 }
 
-/// Sorts images by the answers, of which only yes selects.
-fn partitions(proposals: &Proposals, labels: &[u32]) -> Vec<Partition> {
+/// What was asked of every image and how many selected it; of the answers only yes selects.
+fn contained(proposals: &Proposals, images: usize) -> Vec<Vec<(u32, Tally)>> {
     let mut tallies = vec![Tally::default(); proposals.image.len()];
     for vote in &proposals.votes {
         let tally = &mut tallies[vote.item as usize];
         tally.asked += 1;
         tally.selected += u32::from(vote.answer == 2);
     }
-    let mut of_label = vec![Tally::default(); labels.len()];
-    let mut others = vec![Vec::new(); labels.len()];
+    let mut of_images = vec![Vec::new(); images];
     for ((image, label), tally) in proposals.image.iter().zip(&proposals.label).zip(tallies) {
-        let image = *image as usize;
-        if labels[image] == *label {
-            of_label[image] = tally;
-        } else {
-            others[image].push(tally);
-        }
+        of_images[*image as usize].push((*label, tally));
     }
-    of_label.iter().zip(&others).map(|(label, others)| partition(*label, others, FEWEST)).collect()
+    of_images
 }
 
-fn classify<R: Rng>(dice: &mut Dice<R>, scene: &Scene, config: &AnnotationConfig) -> ClassifyVote {
+/// Sorts images by the answers.
+fn partitions(
+    config: &AnnotationConfig,
+    contained: &[Vec<(u32, Tally)>],
+    labels: &[u32],
+) -> Vec<Partition> {
+    let rule = PartitionRule {
+        fewest: config.fewest_annotators,
+        rival: config.rival,
+        rival_at_tie: config.rival_tie == RivalTie::Rival,
+    };
+    let of = |(answers, label): (&Vec<(u32, Tally)>, &u32)| {
+        let own = answers.iter().find(|(class, _)| class == label);
+        let others = answers.iter().filter(|(class, _)| class != label).map(|(_, tally)| *tally);
+        let own = own.map(|(_, tally)| *tally).unwrap_or_default();
+        partition(own, &others.collect::<Vec<Tally>>(), &rule)
+    };
+    contained.iter().zip(labels).map(of).collect()
+}
+
+/// An annotator's answer. Who is not offered what they see takes the class that it is taken for, or leaves
+/// the object out; who is offered nothing of what they see names the given label, which is always first.
+fn classify<R: Rng>(
+    dice: &mut Dice<R>,
+    scene: &Scene,
+    offered: Option<&[u32]>,
+    config: &AnnotationConfig,
+) -> ClassifyVote {
     let mut seen: Vec<(f64, u32)> = Vec::new();
+    let named = |class: u32| match offered {
+        Some(labels) if !labels.contains(&class) => {
+            Some(sibling(class, config.sim_classes)).filter(|other| labels.contains(other))
+        }
+        _ => Some(class),
+    };
     for (object, salience) in scene.objects.iter().zip(&scene.salience) {
         let appeal = salience.ln() + config.sim_salience_noise * dice.gumbel();
         let noticed = dice.chance((0.6 + salience).min(1.0));
         let taken = dice.chance(scene.confusion);
         let class = if taken { sibling(*object, config.sim_classes) } else { *object };
-        if noticed {
-            seen.push((appeal, class));
-        } else if seen.is_empty() && object == scene.objects.last().unwrap_or(object) {
-            // Somebody who is asked what is there sees something.
+        let last = seen.is_empty() && object == scene.objects.last().unwrap_or(object);
+        // Somebody who is asked what is there sees something.
+        if let (true, Some(class)) = (noticed || last, named(class)) {
             seen.push((appeal, class));
         }
+    }
+    if let (true, Some(given)) = (seen.is_empty(), offered.and_then(<[u32]>::first)) {
+        seen.push((0.0, *given));
     }
     let most = seen.iter().max_by(|a, b| a.0.total_cmp(&b.0)).map_or(0, |(_, class)| *class);
     let order = dice.sample(seen.len(), seen.len());
     ClassifyVote { main: most, selected: order.iter().map(|place| seen[*place].1).collect() }
+}
+
+/// How good a model is.
+fn skill(number: u32, models: u32) -> f64 {
+    0.5 + 0.45 * f64::from(number + 1) / f64::from(models)
 }
 
 /// Models from poor to good. A better model knows the given label more often, because it has learned
@@ -279,7 +383,7 @@ fn models<R: Rng>(
     let count = config.sim_models;
     (0..count)
         .map(|number| {
-            let skill = 0.5 + 0.45 * f64::from(number + 1) / f64::from(count);
+            let skill = skill(number, count);
             let (mut top1, mut top5) = (Vec::new(), Vec::new());
             for (scene, label) in scenes.iter().zip(labels) {
                 let anything = dice.below(config.sim_classes as usize);

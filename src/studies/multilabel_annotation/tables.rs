@@ -175,6 +175,24 @@ pub(super) const METRICS: &[Column] = &[
         "1",
         "simulation: share of classified images with several derived objects whose labels are grouped exactly as the true objects are",
     ),
+    column(
+        "grouping_right_of_count",
+        Float64,
+        "1",
+        "simulation: the same of the images whose number of objects is right",
+    ),
+    column(
+        "candidate_count",
+        Float64,
+        "labels",
+        "mean number of candidates of an image, the given label among them; of classified images where nothing is simulated",
+    ),
+    column(
+        "candidate_recall",
+        Float64,
+        "1",
+        "share of labels that are candidates: in a simulation of the classes of objects, else of all labels that annotators of a classified image selected",
+    ),
 ];
 
 /// Tables beside `runs`.
