@@ -1122,3 +1122,13 @@ mod permissions {
         assert_eq!(files(&empty), Vec::<String>::new());
     }
 }
+
+#[test]
+fn no_metric_has_the_name_of_a_field() {
+    // Both are columns of `runs`.
+    for study in ceteris::studies::registry() {
+        let fields: Vec<&str> = study.fields().iter().map(|field| field.name).collect();
+        let both = study.metrics().iter().find(|metric| fields.contains(&metric.name));
+        assert!(both.is_none(), "{}: {}", study.kind(), both.unwrap().name);
+    }
+}
