@@ -240,9 +240,11 @@ fn replicates_are_disjoint_parts_and_width_shows_nowhere() {
     let all: BTreeSet<&String> = of_replicate.values().flatten().collect();
     assert_eq!(all.len(), 1319);
 
-    let plan = planned(3, "[base]\nevaluation_parts = 2\n");
-    let error = outcome(&plan, &[2]).unwrap_err().to_string();
-    assert!(error.contains("replicate 2 has no questions"), "{error}");
+    let text = common::study_text("lm-evaluation", 3, "[base]\nevaluation_parts = 2\n");
+    let error = StudyFile::parse("t.toml", &text).unwrap_err().to_string();
+    assert!(error.contains("the arm `base` has no replicate 2"), "{error}");
+    assert!(error.contains("replicates 0 to 1, as `evaluation_parts` has it"), "{error}");
+    assert!(error.contains("set `evaluation_parts` to 3 or more"), "{error}");
 }
 
 #[test]

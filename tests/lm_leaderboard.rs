@@ -208,7 +208,9 @@ fn scenarios_are_cut_into_disjoint_parts() {
         column_numbers(coverage, "replicate").iter().filter(|of| **of == Some(replicate)).count()
     };
     assert_eq!([counts(0.0), counts(1.0), counts(2.0)], [6, 5, 5]);
-    let error = outcome(&plan_of(4)).unwrap_err().to_string();
+    // More parts than scenarios.
+    let many = planned(17, "[base]\nscenario_parts = 17\n");
+    let error = outcome(&many).unwrap_err().to_string();
     assert!(error.contains("set `scenario_parts` to the number of replicates"), "{error}");
     // What replicates are is said, and nothing is drawn where there is one part.
     let file = plan_of(3).file;

@@ -55,7 +55,7 @@ pub enum ExecuteError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A cohort failed; finished cohorts are kept, and running again retries it.
-    #[error("training {runs} runs failed (the first is {first}): {source}")]
+    #[error("{runs} runs failed (the first is {first}): {source}")]
     Study {
         /// Runs of the cohort.
         runs: usize,

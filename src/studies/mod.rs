@@ -444,6 +444,12 @@ pub trait Study: Sync {
         let _ = configuration;
         ReplicateUnit::SEEDS
     }
+    /// How many replicates a configuration has, where they are parts of something, with the field that
+    /// says so. Only called with valid configurations.
+    fn replicate_limit(&self, configuration: &Configuration) -> Option<(u64, &'static str)> {
+        let _ = configuration;
+        None
+    }
     /// Work of one run. Only called with valid configurations.
     fn cost(&self, configuration: &Configuration) -> Cost;
     /// Runs with equal keys can execute as one cohort. Only called with valid configurations.

@@ -432,6 +432,8 @@ struct Header {
     description: Option<String>,
     seed: Option<u64>,
     replicates: Option<Vec<u64>>,
+    /// Where they are said.
+    replicates_at: Span,
 }
 
 /// Reads one text and gathers its mistakes.
@@ -631,6 +633,7 @@ impl<'a> Reader<'a> {
                 configuration: draft.configuration,
             })
             .collect();
+        self.limited_replicates(study, &header, &arms);
         let subjects = Subjects::new(study, &arms, &factors, arms_known, factors_known);
         let claims = claims.map(|items| self.claims(&subjects, items)).unwrap_or_default();
         let replicates = header.replicates.as_ref().map(Vec::len);
@@ -710,7 +713,10 @@ impl<'a> Reader<'a> {
                 "seed" => {
                     header.seed = self.whole(entry.key, entry.value, &entry.span, 0, u64::MAX)
                 }
-                "replicates" => header.replicates = self.replicates(entry),
+                "replicates" => {
+                    header.replicates = self.replicates(entry);
+                    header.replicates_at = entry.span.clone();
+                }
                 _ => {
                     let field = registry
                         .iter()
@@ -880,6 +886,27 @@ impl<'a> Reader<'a> {
             numbers.push(number);
         }
         good.then_some(numbers)
+    }
+
+    /// Reports the first arm that has fewer replicates than are asked for.
+    fn limited_replicates(&mut self, study: &'static dyn Study, header: &Header, arms: &[Arm]) {
+        let highest = header.replicates.iter().flatten().max();
+        // Limits are those of valid configurations.
+        let Some(highest) = highest.filter(|_| self.diagnostics.is_empty()) else { return };
+        let limited = arms.iter().find_map(|arm| {
+            let limit = study.replicate_limit(&arm.configuration)?;
+            (*highest >= limit.0).then_some((arm, limit))
+        });
+        let Some((arm, (limit, field))) = limited else { return };
+        let which = if limit == 1 { "number 0".to_owned() } else { format!("0 to {}", limit - 1) };
+        self.report(
+            Diagnostic::at(
+                header.replicates_at.clone(),
+                format!("the arm `{}` has no replicate {highest}", arm.name),
+            )
+            .expected(format!("replicates {which}, as `{field}` has it"))
+            .help(format!("set `{field}` to {} or more, or ask for fewer replicates", highest + 1)),
+        );
     }
 
     /// Reads a table of settings: a preset first, then fields, `skipped` keys left to the caller.

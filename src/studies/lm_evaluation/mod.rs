@@ -412,6 +412,11 @@ impl Study for LmEvaluation {
         }
     }
 
+    fn replicate_limit(&self, configuration: &Configuration) -> Option<(u64, &'static str)> {
+        let parts = u64::from(read(configuration).ok()?.evaluation_parts);
+        (parts > 1).then_some((parts, "evaluation_parts"))
+    }
+
     fn cost(&self, configuration: &Configuration) -> Cost {
         let steps = read(configuration).map_or(0, |config| config.requests());
         // Far below 2^53.

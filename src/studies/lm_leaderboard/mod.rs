@@ -288,6 +288,11 @@ impl Study for LmLeaderboard {
         read(configuration).is_ok_and(|config| config.scenario_parts == 1)
     }
 
+    fn replicate_limit(&self, configuration: &Configuration) -> Option<(u64, &'static str)> {
+        let parts = u64::from(read(configuration).ok()?.scenario_parts);
+        (parts > 1).then_some((parts, "scenario_parts"))
+    }
+
     fn replicate_unit(&self, _configuration: &Configuration) -> ReplicateUnit {
         ReplicateUnit { one: "part of the scenarios", many: "parts of the scenarios" }
     }

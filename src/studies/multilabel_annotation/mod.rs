@@ -107,6 +107,11 @@ impl Study for MultilabelAnnotation {
         }
     }
 
+    fn replicate_limit(&self, configuration: &Configuration) -> Option<(u64, &'static str)> {
+        let config = read(configuration).ok()?;
+        (config.data == Source::ImageNet).then_some((config.folds, "folds"))
+    }
+
     fn cost(&self, configuration: &Configuration) -> Cost {
         let Ok(config) = read(configuration) else { return Cost { steps: 0, weight: 0.0 } };
         let (images, models) = match config.data {
