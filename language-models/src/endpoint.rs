@@ -41,6 +41,8 @@ pub struct Settings {
     /// The pause before the second attempt; it doubles with each further one, unless the server says
     /// how long to wait.
     pub first_pause: Duration,
+    /// No pause is longer, unless the server asks for one.
+    pub longest_pause: Duration,
 }
 
 impl Default for Settings {
@@ -51,12 +53,11 @@ impl Default for Settings {
             timeout: Duration::from_secs(120),
             attempts: 8,
             first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(60),
         }
     }
 }
 
-/// No pause is longer, unless the server asks for one.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How long requests that are under way may take once it was asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -354,7 +355,8 @@ async fn attempts(
     expected: &Expected,
     place: u64,
 ) -> Result<Answer, Failure> {
-    let mut pause = shared.settings.first_pause;
+    let longest = shared.settings.longest_pause;
+    let mut pause = shared.settings.first_pause.min(longest);
     let mut last = String::new();
     let attempts = shared.settings.attempts.max(1);
     // Pauses of requests that failed together differ, so that they do not come back together.
@@ -374,7 +376,7 @@ async fn attempts(
                 if attempt < attempts {
                     let spread = rng.random_range(0.75..1.25);
                     wait(shared, wanted.unwrap_or_else(|| pause.mul_f64(spread))).await?;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(longest);
                 }
             }
             Err(failure) => return Err(failure),

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::ro_crate::{self, License};
 use super::zip::{ZipError, ZipWriter};
 use super::{Provenance, ProvenanceError, digits};
-use crate::store::{PartRecord, Results, StoreError};
+use crate::store::{PartRecord, Results, StoreError, journal_files};
 
 /// Name of the manifest.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -84,6 +84,15 @@ pub fn export(
         own(MANIFEST, "Manifest of the results directory".into(), "application/json", manifest),
         own(ro_crate::STUDY, study_name, "application/toml", study),
     ];
+    // Who has no server scores the answers that it gave.
+    for path in journal_files(results.path())? {
+        let bytes =
+            fs::read(&path).map_err(|source| ProvenanceError::Io { path: path.clone(), source })?;
+        let inside = path.strip_prefix(results.path()).unwrap_or(&path);
+        let inside = inside.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
+        let name = "Answers of models, as they came".to_owned();
+        files.push(own(&inside, name, "application/octet-stream", bytes));
+    }
     for (name, table) in &results.manifest.tables {
         for record in &table.parts {
             let file = File {

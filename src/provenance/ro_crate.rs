@@ -63,7 +63,7 @@ pub(super) fn metadata(
             "conformsTo": reference(CRATE),
             "about": reference("./"),
         }),
-        root(results, provenance, license),
+        root(results, provenance, files, license),
         json!({
             "@id": PROFILE,
             "@type": "CreativeWork",
@@ -153,10 +153,16 @@ pub(super) fn metadata(
     })
 }
 
-fn root(results: &Results, provenance: &Provenance, license: Option<&License>) -> Value {
+fn root(
+    results: &Results,
+    provenance: &Provenance,
+    files: &[File],
+    license: Option<&License>,
+) -> Value {
     let manifest = &results.manifest;
-    let mut contents: Vec<String> =
-        [super::export::MANIFEST, STUDY, SUMS].map(str::to_owned).to_vec();
+    let of_no_table = files.iter().filter(|file| file.table.is_none());
+    let mut contents: Vec<String> = of_no_table.map(|file| file.path.clone()).collect();
+    contents.push(SUMS.to_owned());
     let tables = manifest.tables.iter().filter(|(_, table)| !table.parts.is_empty());
     contents.extend(tables.map(|(name, _)| format!("{name}/")));
     let actions: Vec<String> = (0..manifest.writers.len())

@@ -123,17 +123,7 @@ impl DirectoryJournal {
     }
 
     fn at(directory: &Path, record: bool) -> Result<Self, StoreError> {
-        let folder = directory.join(FOLDER);
-        let mut paths = match fs::read_dir(&folder) {
-            Ok(entries) => entries
-                .map(|entry| entry.map(|entry| entry.path()))
-                .collect::<io::Result<Vec<PathBuf>>>()
-                .map_err(|source| StoreError::io("read", &folder, source))?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(source) => return Err(StoreError::io("read", &folder, source)),
-        };
-        paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
-        paths.sort();
+        let (folder, paths) = (directory.join(FOLDER), journal_files(directory)?);
         let mut state = State::default();
         let mut damaged = Vec::new();
         for (index, path) in paths.iter().enumerate() {
@@ -288,6 +278,25 @@ impl Drop for DirectoryJournal {
             let _ = state.files[own.index].sync_data();
         }
     }
+}
+
+/// The files of a directory's journal, in their order.
+///
+/// # Errors
+/// When the folder cannot be read.
+pub fn journal_files(directory: &Path) -> Result<Vec<PathBuf>, StoreError> {
+    let folder = directory.join(FOLDER);
+    let mut paths = match fs::read_dir(&folder) {
+        Ok(entries) => entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<io::Result<Vec<PathBuf>>>()
+            .map_err(|source| StoreError::io("read", &folder, source))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(source) => return Err(StoreError::io("read", &folder, source)),
+    };
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == EXTENSION));
+    paths.sort();
+    Ok(paths)
 }
 
 /// The key of a request: the SHA-256 of what its answer depends on, each part with its length, so that

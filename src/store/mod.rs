@@ -46,7 +46,7 @@ pub use environment::{Build, Cpu, DeviceRecord, RunEnvironment};
 pub use error::StoreError;
 pub use hash::content_hash;
 pub use integrity::Integrity;
-pub use journal::{DirectoryJournal, journal_key};
+pub use journal::{DirectoryJournal, journal_files, journal_key};
 pub use manifest::{Manifest, PartRecord, SCHEMA_VERSION, StudyRecord, TableRecord, Writer};
 pub use merge::{Merged, merge, merge_with};
 pub use page::schema_page;

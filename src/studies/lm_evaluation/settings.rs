@@ -7,6 +7,7 @@
 //! | `CETERIS_ENDPOINT_REQUESTS_PER_MINUTE` | most requests begun in a minute | no limit |
 //! | `CETERIS_ENDPOINT_TIMEOUT` | seconds that an answer may take | 120 |
 //! | `CETERIS_ENDPOINT_ATTEMPTS` | attempts before a request counts as failed | 8 |
+//! | `CETERIS_ENDPOINT_LONGEST_PAUSE` | most seconds between two attempts, unless the server asks for more | 60 |
 
 use std::env;
 use std::time::Duration;
@@ -56,10 +57,10 @@ pub(super) fn settings() -> Result<Settings, SettingsError> {
         "a number of requests above zero",
         positive,
     )?;
-    let timeout = number("CETERIS_ENDPOINT_TIMEOUT", seconds, |number: &f64| {
-        // A day is longer than anybody waits.
-        *number > 0.0 && *number <= 86_400.0
-    })?;
+    // A day is longer than anybody waits.
+    let waited = |number: &f64| *number > 0.0 && *number <= 86_400.0;
+    let timeout = number("CETERIS_ENDPOINT_TIMEOUT", seconds, waited)?;
+    let longest = number("CETERIS_ENDPOINT_LONGEST_PAUSE", seconds, waited)?;
     let attempts =
         number("CETERIS_ENDPOINT_ATTEMPTS", "a whole number from 1 to 1000", |number| {
             (1..=1000).contains(number)
@@ -69,6 +70,7 @@ pub(super) fn settings() -> Result<Settings, SettingsError> {
         requests_per_minute: rate.or(default.requests_per_minute),
         timeout: timeout.map_or(default.timeout, Duration::from_secs_f64),
         attempts: attempts.unwrap_or(default.attempts),
+        longest_pause: longest.map_or(default.longest_pause, Duration::from_secs_f64),
         ..default
     })
 }
