@@ -8,7 +8,7 @@ pub mod bpe;
 pub mod gguf;
 pub mod llama;
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
@@ -118,6 +118,22 @@ pub trait LanguageModel: Sync {
         stop: &AtomicBool,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError>;
+}
+
+/// Answers requests one after another, each by itself.
+fn answer_each(
+    requests: &[Request],
+    stop: &AtomicBool,
+    take: &mut Take<'_>,
+    answer: impl Fn(&Request) -> Answer,
+) -> Result<(), ModelError> {
+    for (place, request) in requests.iter().enumerate() {
+        if stop.load(Ordering::Relaxed) {
+            return Err(ModelError::Interrupted);
+        }
+        take(place, answer(request)).map_err(ModelError::Keep)?;
+    }
+    Ok(())
 }
 
 /// The answer to a request for the log probability of a text.

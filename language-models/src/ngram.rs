@@ -8,13 +8,14 @@
 //! often it occurs; the lowest order is interpolated with the uniform distribution.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
 use crate::{
-    Answer, Completion, LanguageModel, ModelError, Request, Sampling, Take, first_stop, scored,
+    Answer, Completion, LanguageModel, ModelError, Request, Sampling, Take, answer_each,
+    first_stop, scored,
 };
 
 const START: u32 = 0;
@@ -238,20 +239,13 @@ impl LanguageModel for Ngram {
         stop: &AtomicBool,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
-        for (place, request) in requests.iter().enumerate() {
-            if stop.load(Ordering::Relaxed) {
-                return Err(ModelError::Interrupted);
+        answer_each(requests, stop, take, |request| match request {
+            Request::Score { prompt, continuation, ends } => {
+                let (sum, tokens) = self.log_probability(prompt, continuation, *ends);
+                scored(continuation, Some(sum), Some(tokens))
             }
-            let answer = match request {
-                Request::Score { prompt, continuation, ends } => {
-                    let (sum, tokens) = self.log_probability(prompt, continuation, *ends);
-                    scored(continuation, Some(sum), Some(tokens))
-                }
-                Request::Generate { prompt, sampling } => self.generate(prompt, sampling),
-            };
-            take(place, answer).map_err(ModelError::Keep)?;
-        }
-        Ok(())
+            Request::Generate { prompt, sampling } => self.generate(prompt, sampling),
+        })
     }
 }
 

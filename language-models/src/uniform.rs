@@ -1,10 +1,10 @@
 //! The baseline that knows nothing and costs nothing.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use sha2::{Digest, Sha256};
 
-use crate::{Answer, Completion, LanguageModel, ModelError, Request, Take, scored};
+use crate::{Answer, Completion, LanguageModel, ModelError, Request, Take, answer_each, scored};
 
 /// Draws log probabilities at random, whatever is asked, and completes with nothing: of options each
 /// is chosen equally often.
@@ -42,22 +42,15 @@ impl LanguageModel for Uniform {
         stop: &AtomicBool,
         take: &mut Take<'_>,
     ) -> Result<(), ModelError> {
-        for (place, request) in requests.iter().enumerate() {
-            if stop.load(Ordering::Relaxed) {
-                return Err(ModelError::Interrupted);
+        answer_each(requests, stop, take, |request| match request {
+            Request::Score { prompt, continuation, .. } => {
+                scored(continuation, Some(self.draw(prompt, continuation).ln()), None)
             }
-            let answer = match request {
-                Request::Score { prompt, continuation, .. } => {
-                    scored(continuation, Some(self.draw(prompt, continuation).ln()), None)
-                }
-                Request::Generate { sampling, .. } => {
-                    let empty = Completion { tokens: Some(0), ..Completion::default() };
-                    let completions = vec![empty; sampling.completions.max(1) as usize];
-                    Answer { completions, ..Answer::default() }
-                }
-            };
-            take(place, answer).map_err(ModelError::Keep)?;
-        }
-        Ok(())
+            Request::Generate { sampling, .. } => {
+                let empty = Completion { tokens: Some(0), ..Completion::default() };
+                let completions = vec![empty; sampling.completions.max(1) as usize];
+                Answer { completions, ..Answer::default() }
+            }
+        })
     }
 }

@@ -162,6 +162,9 @@ pub(crate) const fn column(
 
 /// The column that joins every table with `runs`.
 pub(crate) const RUN_ID: Column = column("run_id", ColumnType::Text, "", "the run, as in `runs`");
+/// The column with a run's arm.
+pub(crate) const ARM: Column =
+    column("arm", ColumnType::Text, "", "the arm that the run was first made for");
 /// The column with a run's replicate.
 pub(crate) const REPLICATE: Column = column("replicate", ColumnType::UInt64, "", "the replicate");
 

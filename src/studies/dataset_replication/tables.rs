@@ -5,11 +5,9 @@ use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::estimate::{EstimateError, Finding, Line, Point};
 use super::{Column, ColumnType, Table};
-use crate::studies::{REPLICATE, RUN_ID, column};
+use crate::studies::{ARM, REPLICATE, RUN_ID, column};
 use crate::study::Run;
 use ColumnType::{Bool, Float64, Text, UInt32};
-
-const ARM: Column = column("arm", Text, "", "the arm that the run was first computed for");
 
 /// Metrics of a run; the first is the headline. Means are over models.
 pub(super) const METRICS: &[Column] = &[

@@ -1,5 +1,7 @@
 //! From questions to requests: how a question is put to a model.
 
+use std::collections::BTreeMap;
+
 use language_models::{Request, Sampling};
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -190,25 +192,31 @@ pub(super) fn examples<'a>(
     count: usize,
     rng: &mut impl Rng,
 ) -> Vec<&'a Instance> {
-    let mut of_answer: Vec<(&str, Vec<&Instance>)> = Vec::new();
+    if count == 0 {
+        return Vec::new();
+    }
+    // The questions of each answer, in the order in which answers occur first.
+    let mut of_answer: Vec<Vec<&Instance>> = Vec::new();
+    let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for candidate in candidates {
         let right = candidate.references.iter().find(|reference| reference.correct);
         let answer = right.map_or("", |reference| reference.text.as_str());
-        match of_answer.iter_mut().find(|(known, _)| *known == answer) {
-            Some((_, questions)) => questions.push(candidate),
-            None => of_answer.push((answer, vec![candidate])),
+        let place = *places.entry(answer).or_insert(of_answer.len());
+        if place == of_answer.len() {
+            of_answer.push(Vec::new());
         }
+        of_answer[place].push(candidate);
     }
     of_answer.shuffle(rng);
     // The sort keeps the order of equals.
-    of_answer.sort_by_key(|(_, questions)| std::cmp::Reverse(questions.len()));
-    for (_, questions) in &mut of_answer {
+    of_answer.sort_by_key(|questions| std::cmp::Reverse(questions.len()));
+    for questions in &mut of_answer {
         questions.shuffle(rng);
     }
     let mut drawn = Vec::new();
     while drawn.len() < count {
         let before = drawn.len();
-        for (_, questions) in &mut of_answer {
+        for questions in &mut of_answer {
             drawn.extend(questions.pop().filter(|_| drawn.len() < count));
         }
         if drawn.len() == before {

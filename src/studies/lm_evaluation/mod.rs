@@ -150,10 +150,13 @@ impl Shared {
         config: &EvaluationConfig,
         questions: &[&Instance],
     ) -> Vec<(usize, &'a Instance)> {
-        let places: BTreeMap<&str, usize> =
-            questions.iter().enumerate().map(|(at, of)| (of.id.as_str(), at)).collect();
         let key = (config.blimp_paradigm.clone(), perturbed::key(config));
         let all = self.changed.get(&key).map_or(&[][..], Vec::as_slice);
+        if all.is_empty() {
+            return Vec::new();
+        }
+        let places: BTreeMap<&str, usize> =
+            questions.iter().enumerate().map(|(at, of)| (of.id.as_str(), at)).collect();
         let place = |changed: &'a Instance| Some((*places.get(changed.id.as_str())?, changed));
         all.iter().filter_map(place).collect()
     }

@@ -6,7 +6,7 @@ use super::evaluate::{Bin, Evaluated, Exchange, Measures};
 use super::perturbed::Effect;
 use super::sources::Reference;
 use super::{Column, ColumnType, Run, Table, Tolerance};
-use crate::studies::{REPLICATE, RUN_ID, column};
+use crate::studies::{ARM, REPLICATE, RUN_ID, column};
 use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
 
 /// Metrics of a run; the first is the headline.
@@ -133,7 +133,6 @@ pub(super) const METRICS: &[Column] = &[
     column("fairness_toxic_fraction", Float64, "", "the same of fairness"),
 ];
 
-const ARM: Column = column("arm", Text, "", "the arm that the run was first made for");
 const INSTANCE: Column =
     column("instance", UInt32, "", "the question, numbered from zero within the run");
 

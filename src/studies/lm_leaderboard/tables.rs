@@ -3,7 +3,7 @@
 use polars::prelude::{Column as Series, DataFrame, DataType, PolarsResult};
 
 use super::{Column, ColumnType, Run, Table, Tolerance};
-use crate::studies::{REPLICATE, RUN_ID, column};
+use crate::studies::{ARM, REPLICATE, RUN_ID, column};
 use ColumnType::{Bool, Float64, Text, UInt64};
 
 /// Metrics of a run; the first is the headline. Of several tables, counts are sums over them,
@@ -52,7 +52,6 @@ pub(super) const METRICS: &[Column] = &[
     column("focus_rank", Float64, "", "its place, from 1"),
 ];
 
-const ARM: Column = column("arm", Text, "", "the arm that the run was first computed for");
 const BOARD: Column = column("board", Text, "", "the table, by the name of its file");
 
 /// Sums are rounded, logarithms and exponentials are not involved.

@@ -2,13 +2,11 @@
 
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
-use super::super::{Column, ColumnType, REPLICATE, RUN_ID, Table, Tolerance, column};
+use super::super::{ARM, Column, ColumnType, REPLICATE, RUN_ID, Table, Tolerance, column};
 use super::corpus::Corpus;
 use super::evaluate::{BINS, Findings};
 use crate::study::Run;
 use ColumnType::{Bool, Float64, Text, UInt32};
-
-const ARM: Column = column("arm", Text, "", "the arm that the run was first made for");
 
 /// Sums are made in one order everywhere; other machines may round logarithms differently.
 const CLOSE: Option<Tolerance> = Some(Tolerance { deviation: 1e-6, horizon: None });

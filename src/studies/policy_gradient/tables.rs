@@ -9,10 +9,9 @@ use algorithms::policy_gradient::update::TrustRegionMetrics;
 use polars::prelude::{Column as Series, DataFrame, PolarsResult};
 
 use super::{Column, ColumnType, Run, Table, Tolerance, agent_config, mean};
-use crate::studies::{REPLICATE, RUN_ID, column};
+use crate::studies::{ARM, REPLICATE, RUN_ID, column};
 use ColumnType::{Bool, Float64, Text, UInt32, UInt64};
 
-const ARM: Column = column("arm", Text, "", "the arm that the run was first trained for");
 const ITERATION: Column = column("iteration", UInt32, "", "its number, from zero");
 const STEPS: Column =
     column("steps", UInt64, "environment steps", "steps of the run at the iteration's end");
